@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import resource
 import statistics
 import time
 from collections.abc import Awaitable, Callable
@@ -59,6 +60,28 @@ def other_work() -> None:
     until = time.process_time() + 0.2
     while time.process_time() < until:
         pass
+
+
+def traffic(mebibytes: int) -> Callable[[], None]:
+    """As much memory as a heavy one goes through, by Python: read once and written once."""
+    held = bytearray(mebibytes << 20)
+
+    def copy() -> None:
+        held[:] = bytes(held)
+
+    return copy
+
+
+FLOOR = {
+    "a loop of Python": other_work,
+    **{f"a copy of {size} MiB by Python": traffic(size) for size in (1, 8, 32)},
+}
+"""What cold caches alone cost, whoever made them cold: nothing of it has to do with the session."""
+
+
+def page_faults() -> int:
+    """Of this process so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 
 
 async def took(work: Callable[[], Awaitable[Any]]) -> tuple[float, Any]:
@@ -261,13 +284,18 @@ async def main() -> None:
         async with runtime.session() as session:
             usual = await median(200, lambda: session.execute("(+ 1 2)"))
             print(f"(+ 1 2): {usual * 1e6:.0f} µs")
-            for name, work in {"a loop of Python": other_work, **dict.fromkeys(HEAVY)}.items():
-                taken = []
+            for name, work in {**FLOOR, **dict.fromkeys(HEAVY)}.items():
+                taken, faults = [], []
                 for _ in range(9):
                     await session.execute(HEAVY[name]) if work is None else work()
+                    before = page_faults()
                     taken.append((await took(lambda: session.execute("(+ 1 2)")))[0])
+                    faults.append(page_faults() - before)
                 after = statistics.median(taken)
-                print(f"  after {name:<28} {after * 1e6:>8,.0f} µs, {after / usual:.1f}×")
+                print(
+                    f"  after {name:<28} {after * 1e6:>8,.0f} µs, {after / usual:.1f}×, "
+                    f"{statistics.median(faults):.0f} page faults"
+                )
         for name, program in SESSIONS.items():
             async with runtime.session() as session:
                 await session.execute(program)

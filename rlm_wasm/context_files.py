@@ -9,12 +9,11 @@ import glob
 import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import field
 from pathlib import Path
 
 from rlm_wasm.capabilities.contexts import as_text
 from rlm_wasm.errors import UsageError
-from rlm_wasm.lazy_dataclass import dataclass
+from rlm_wasm.lazy_dataclass import dataclass, field
 
 MAX_FILES = 20_000
 """Files that one folder or glob may give."""

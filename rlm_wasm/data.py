@@ -8,18 +8,19 @@ below. In the keys of tables and in sets a list is a tuple, since Python wants t
 
 from __future__ import annotations
 
-import decimal
-import json
 import math
 import re
+import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass
-from fractions import Fraction
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 import cbor2
 
-from rlm_wasm.lazy_dataclass import dataclass
+from rlm_wasm.lazy_dataclass import dataclass, fields, is_dataclass
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+    from fractions import Fraction
 
 
 class Symbol(str):
@@ -93,7 +94,7 @@ class VoidType:
 
 VOID = VoidType()
 
-_SURROGATES = re.compile("[\ud800-\udfff]")
+_SURROGATES = "[\ud800-\udfff]"  # compiled when there are any
 _ENCODED_AT_ONCE = 1 << 16
 
 
@@ -109,7 +110,7 @@ def whole_characters(text: str) -> str:
         for at in range(0, len(text), _ENCODED_AT_ONCE):
             text[at : at + _ENCODED_AT_ONCE].encode("utf-16-le")
     except UnicodeEncodeError:
-        return _SURROGATES.sub("\ufffd", text)
+        return re.sub(_SURROGATES, "\ufffd", text)
     return text
 
 
@@ -124,6 +125,17 @@ def with_whole_characters(value: Any) -> Any:
     if type(value) in (list, tuple, set, frozenset):
         return type(value)(with_whole_characters(item) for item in value)
     return value
+
+
+def fraction_type() -> type[Fraction] | None:
+    """What Fractions are of. None where nobody has imported that: then nobody has one either."""
+    return getattr(sys.modules.get("fractions"), "Fraction", None)
+
+
+def is_fraction(value: Any) -> TypeGuard[Fraction]:
+    """Whether it is a Fraction. Their module is not imported for that, which takes two milliseconds."""
+    kind = fraction_type()
+    return kind is not None and isinstance(value, kind)
 
 
 def json_form(value: Any) -> Any:
@@ -180,7 +192,7 @@ def _leaf(value: Any) -> Any:
         return None
     if isinstance(value, bytes):
         return value.decode("latin-1")
-    if isinstance(value, Fraction):
+    if is_fraction(value):
         return f"{_integer(value.numerator)}/{_integer(value.denominator)}"
     return str(value)
 
@@ -206,6 +218,8 @@ def json_text(value: Any, *, indent: int | None = None) -> str:
     Integers are JSON numbers with all their digits, which takes less than quadratic time. ``indent``
     counts where nothing is nested too deep for it.
     """
+    import json
+
     try:
         return json.dumps(value, ensure_ascii=False, indent=indent)
     except (RecursionError, ValueError):  # nested too deep, or an integer of too many digits
@@ -214,6 +228,8 @@ def json_text(value: Any, *, indent: int | None = None) -> str:
 
 def _json_parts(value: Any) -> Iterator[str]:
     """A text in pieces, with a stack of what is open in place of recursion."""
+    import json
+
     stack: list[tuple[Iterator[Any], str]] = []
     pending = value
     while True:
@@ -254,7 +270,12 @@ def decimal_text(number: int) -> str:
     """
     if number.bit_length() <= _LEAF_BITS:
         return str(number)
-    with decimal.localcontext(_EXACT):
+    import decimal
+
+    exact = decimal.Context(
+        prec=decimal.MAX_PREC, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN, traps=[decimal.Inexact]
+    )
+    with decimal.localcontext(exact):
         digits = str(_to_decimal(abs(number), number.bit_length(), {}))
     return f"-{digits}" if number < 0 else digits
 
@@ -262,24 +283,22 @@ def decimal_text(number: int) -> str:
 _LEAF_BITS: Final = 2_048
 """617 digits at the most: fewer than the least limit that Python can be set to, 640."""
 
-_EXACT: Final = decimal.Context(
-    prec=decimal.MAX_PREC, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN, traps=[decimal.Inexact]
-)
 
-
-def _to_decimal(number: int, bits: int, powers: dict[int, decimal.Decimal]) -> decimal.Decimal:
+def _to_decimal(number: int, bits: int, powers: dict[int, Decimal]) -> Decimal:
     """``powers`` keeps the powers of two; the recursion is as deep as the logarithm of ``bits``."""
+    from decimal import Decimal
+
     if bits <= _LEAF_BITS:
-        return decimal.Decimal(number)
+        return Decimal(number)
     half = bits >> 1
     high, low = number >> half, number & ((1 << half) - 1)
     if half not in powers:
-        powers[half] = decimal.Decimal(2) ** half
+        powers[half] = Decimal(2) ** half
     return _to_decimal(high, bits - half, powers) * powers[half] + _to_decimal(low, half, powers)
 
 
 def member_order(item: Any) -> tuple[str, Any]:
     """Sets have no order; a run has to be reproducible. For ``sorted``."""
-    if isinstance(item, int | float | Fraction):
+    if isinstance(item, int | float) or is_fraction(item):
         return ("", item if item == item else 0)
     return (type(item).__name__, str(item) if isinstance(item, str) else repr(item))

@@ -7,17 +7,20 @@ what ``for_child`` leaves. A session knows its Grants and never the Runtime.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import field, replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rlm_wasm.capabilities.checkpoints import CheckpointStore
 from rlm_wasm.capabilities.host_functions import HostFunction
 from rlm_wasm.capabilities.libraries import LibraryFolders
-from rlm_wasm.lazy_dataclass import dataclass
+from rlm_wasm.lazy_dataclass import dataclass, field, replace
 from rlm_wasm.providers.base import Provider
 from rlm_wasm.python import PythonKind
 from rlm_wasm.runlog.stream import Reader
 from rlm_wasm.sandbox.engine import Engine
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rlm_wasm.capabilities.checkpoints import CheckpointStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,15 +1,15 @@
 """Modules that are loaded when something of them is first used: what most processes never need.
 
 A package says in its ``__init__`` which of its modules these are; ``from rlm_wasm.runlog import events``
-then gives the module as ever, and what it defines is made at ``events.CallSent``. Record types cost about a
-millisecond each to define, which counts in a process that runs one expression.
+then gives the module as ever, and what it defines is made at ``events.CallSent``. That counts in a process
+that runs one expression: until then not even its file is looked for, which takes 50 µs.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 import threading
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
@@ -47,14 +47,24 @@ class _Loading:
         self.lock = threading.RLock()
 
 
+_loading: dict[str, _Loading] = {}
+"""By name, of those that were ever left for later."""
+
+
 def _load(module: ModuleType) -> None:
-    spec = ModuleType.__getattribute__(module, "__spec__")
-    loading: _Loading = spec.loader_state
+    name: str = ModuleType.__getattribute__(module, "__name__")
+    loading = _loading[name]
     with loading.lock:
         if loading.begun:  # by this very thread, or it is done
             return
         loading.begun = True
         try:
+            spec = spec_of(name)
+            if spec is None or spec.loader is None:
+                raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+            about = {"spec": spec, "loader": spec.loader, "package": spec.parent, "file": spec.origin}
+            for key, value in {**about, "cached": spec.cached}.items():
+                ModuleType.__setattr__(module, f"__{key}__", value)
             spec.loader.exec_module(module)
         except BaseException:
             loading.begun = False
@@ -62,14 +72,27 @@ def _load(module: ModuleType) -> None:
         object.__setattr__(module, "__class__", ModuleType)
 
 
+def spec_of(name: str) -> ModuleSpec | None:
+    """Where a module is, looked for as ``import`` does it; None where it is nowhere.
+
+    ``importlib.util`` has such a function: it finds what stands for a module here, and is slow to import.
+    """
+    package, _, _ = name.rpartition(".")
+    path = sys.modules[package].__path__ if package else None
+    for finder in sys.meta_path:
+        spec = finder.find_spec(name, path)
+        if spec is not None:
+            return spec
+    return None
+
+
 def lazily(name: str) -> ModuleType:
-    """The module of that name, loaded or not."""
+    """The module of that name, loaded or not. It is no package."""
     loaded = sys.modules.get(name)
     if loaded is not None:
         return loaded
-    spec = importlib.util.find_spec(name)
-    assert spec is not None
-    spec.loader_state = _Loading()
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    module = ModuleType(name)
+    _loading[name] = _Loading()
     module.__class__ = NotLoaded
+    sys.modules[name] = module
     return module

@@ -9,12 +9,11 @@ made from it there: ``specs()``.
 
 from __future__ import annotations
 
-from dataclasses import Field, field, fields
 from functools import cache
 from typing import Any, Final, Literal
 
 from rlm_wasm.errors import UsageError
-from rlm_wasm.lazy_dataclass import dataclass
+from rlm_wasm.lazy_dataclass import dataclass, field, said_of_fields
 
 MIB: Final = 1 << 20
 GIB: Final = 1 << 30
@@ -260,9 +259,10 @@ class Limits:
         if checked_limits(other) == self:
             return self
         merged = {}
-        for f in fields(self):
-            mine, theirs = getattr(self, f.name), getattr(other, f.name)
-            merged[f.name] = theirs if mine is None else mine if theirs is None else min(mine, theirs)
+        for spec in specs():
+            name = spec.name
+            mine, theirs = getattr(self, name), getattr(other, name)
+            merged[name] = theirs if mine is None else mine if theirs is None else min(mine, theirs)
         return Limits(**merged)
 
 
@@ -327,9 +327,5 @@ def checked_limits(given: Limits | None) -> Limits:
 @cache
 def specs() -> tuple[LimitSpec, ...]:
     """What is to be known about every limit, in the order of the fields."""
-    return tuple(_spec(f) for f in fields(Limits))
-
-
-def _spec(f: Field[Any]) -> LimitSpec:
-    default: Any = f.default
-    return LimitSpec(name=f.name, default=default, **f.metadata)
+    said = said_of_fields(Limits).items()
+    return tuple(LimitSpec(name=name, default=default, **metadata) for name, (default, metadata) in said)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields, is_dataclass
 from functools import cache, partial
 from itertools import repeat
 from operator import attrgetter
@@ -32,7 +31,7 @@ from typing import (
 )
 
 from rlm_wasm.errors import RlmError, UnfitValue, UsageError
-from rlm_wasm.lazy_dataclass import dataclass
+from rlm_wasm.lazy_dataclass import dataclass, fields, is_dataclass
 
 if TYPE_CHECKING:
     from cattrs import Converter
@@ -42,7 +41,7 @@ Hook = Callable[[Any, Any], Any]
 """From a value and the type that is wanted to a value of that type."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # ``Annotated`` would ask for the hash while this is imported
 class AtLeast:
     """A bound in a field's type: ``Annotated[int, AtLeast(1)]``."""
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any, Final
-from urllib.parse import quote, quote_plus
 
 HIDDEN: Final = "***"
 
@@ -78,6 +76,9 @@ class Secrets:
 def _forms(secret: str) -> set[str]:
     if _PLAIN.fullmatch(secret):
         return {secret}
+    import json
+    from urllib.parse import quote, quote_plus
+
     escaped = json.dumps(secret)[1:-1]
     odd = [character for character in set(secret) if not _PLAIN.fullmatch(character)]
     forms = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import field, replace
 from typing import Any, Final, Literal, Self
 
 from rlm_wasm.data import json_form
@@ -18,7 +17,7 @@ from rlm_wasm.errors import (
     RlmError,
     SandboxCrashed,
 )
-from rlm_wasm.lazy_dataclass import dataclass
+from rlm_wasm.lazy_dataclass import dataclass, field, replace
 
 _MAX_HTML = 10_000
 """Characters of a text that a notebook shows."""

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
 
 from rlm_wasm.asking import answer as answers
 from rlm_wasm.asking import answer_type as answer_types
-from rlm_wasm.capabilities.checkpoints import CheckpointStore, MemoryStore
 from rlm_wasm.capabilities.host_functions import (
     ARGUMENTS,
     Arguments,
@@ -20,11 +17,9 @@ from rlm_wasm.capabilities.host_functions import (
     check_host_function,
 )
 from rlm_wasm.capabilities.libraries import LibraryFolders
-from rlm_wasm.context_files import ContextSource, contexts_of
 from rlm_wasm.errors import SessionClosed, UsageError
-from rlm_wasm.execution.journal import Trouble
-from rlm_wasm.executor import Document, Executor, checked_document, document_name, executor_of, run_document
 from rlm_wasm.grants import ChildGrants, Grants
+from rlm_wasm.lazy_dataclass import replace
 from rlm_wasm.limits import MIB, Limits, SharedBudget, checked_limits
 from rlm_wasm.llm.budget import new_id
 from rlm_wasm.providers.aliases import checked_aliases
@@ -35,12 +30,12 @@ from rlm_wasm.runtime_parts import named_asks, opening
 from rlm_wasm.runtime_parts.logs import RunLogs
 from rlm_wasm.runtime_parts.placed_children import ChildRunner
 from rlm_wasm.runtime_parts.providing import Providers
+from rlm_wasm.sandbox import snapshot as snapshots
 from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.sandbox import live_sandboxes
-from rlm_wasm.sandbox.snapshot import Snapshot
 from rlm_wasm.session import Registry, Session
+from rlm_wasm.session_parts import capture
 from rlm_wasm.session_parts import state as states
-from rlm_wasm.session_parts.capture import check_guest
 from rlm_wasm.session_parts.idle import IdleSessions
 from rlm_wasm.session_parts.observer import OnOutput
 from rlm_wasm.session_parts.recent import RecentSnapshots
@@ -48,9 +43,16 @@ from rlm_wasm.session_parts.resending import SENT_AGAIN, check_resend
 from rlm_wasm.turns import in_turns
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rlm_wasm.asking.answer import Answer, OnStep
+    from rlm_wasm.capabilities.checkpoints import CheckpointStore
+    from rlm_wasm.context_files import ContextSource
+    from rlm_wasm.execution.journal import Trouble
+    from rlm_wasm.executor import Document, Executor
     from rlm_wasm.providers.wrappers.cache import CacheStore
     from rlm_wasm.runtime_parts.upgrading import Upgrade
+    from rlm_wasm.sandbox.snapshot import Snapshot
     from rlm_wasm.session_parts.durable import Durable
     from rlm_wasm.session_parts.placed import Elsewhere, Told, Work
     from rlm_wasm.store.database import DatabaseStore
@@ -168,6 +170,8 @@ class Runtime:
         self._engine = engine
         self._logs = RunLogs(log)
         if executor is not None:
+            from rlm_wasm.executor import executor_of
+
             self._executor = self._served_by(executor_of(executor))
 
     # ---- sessions
@@ -526,6 +530,8 @@ class Runtime:
         answer_types.AnswerType.of(answer_type)
         if name is not None and not self._is_durable:
             raise UsageError("a question with a name is kept in a store: Runtime(store=…, durable=True)")
+        from rlm_wasm.context_files import contexts_of
+
         try:
             loaded = await asyncio.to_thread(contexts_of, context)
         except UsageError as error:
@@ -591,6 +597,8 @@ class Runtime:
             raise UsageError("a map with a name keeps sessions in a store: Runtime(store=…, durable=True)")
         if not isinstance(program, str):
             raise UsageError(f"map: the program must be a str, got {type(program).__name__}")
+        from rlm_wasm.executor import checked_document, document_name, run_document
+
         results: dict[int, Result] = {}
         numbered = enumerate(documents)
 
@@ -654,15 +662,15 @@ class Runtime:
                 "restore: a snapshot is restored in this process: use a Runtime without an executor"
             )
         key = self._registry.snapshot_key
-        recent = None if isinstance(snapshot, Snapshot) else self._recent.get(snapshot, self.engine)
+        recent = None if isinstance(snapshot, snapshots.Snapshot) else self._recent.get(snapshot, self.engine)
         if recent is not None:
             loaded = recent
-        elif isinstance(snapshot, Snapshot):
+        elif isinstance(snapshot, snapshots.Snapshot):
             loaded = snapshot
         elif len(snapshot) <= _AT_ONCE:
-            loaded = Snapshot.load(snapshot, key=key)
+            loaded = snapshots.Snapshot.load(snapshot, key=key)
         else:
-            loaded = await asyncio.to_thread(Snapshot.load, snapshot, key=key)
+            loaded = await asyncio.to_thread(snapshots.Snapshot.load, snapshot, key=key)
         if key is not None:
             loaded.check_signature(key)
         if namespace is None:
@@ -677,12 +685,12 @@ class Runtime:
             small = loaded.trusted and isinstance(snapshot, bytes) and len(snapshot) <= _READ_AT_ONCE
             state = states.state_of(loaded) if small else await asyncio.to_thread(states.state_of, loaded)
         allowed = self.limits.tightened_by(state.limits).tightened_by(limits)
-        check_guest(loaded, self.engine)
+        capture.check_guest(loaded, self.engine)
         most = self.engine.image_size + allowed.memory_bytes
         memory = await in_turns(loaded.at_rest(most, self.engine))
         loaded = loaded.with_memory(memory, state)
         self._check_open()
-        if recent is None and not isinstance(snapshot, Snapshot):
+        if recent is None and not isinstance(snapshot, snapshots.Snapshot):
             self._recent.keep(snapshot, loaded)
         return Session(
             self._grants_with(host_functions, None, None, None, None),
@@ -849,6 +857,8 @@ class Runtime:
             opened: CheckpointStore = open_store(self._store)
             self._store = opened
         elif self._store is None:
+            from rlm_wasm.capabilities.checkpoints import MemoryStore
+
             self._store = MemoryStore()
         return self._store
 
@@ -912,6 +922,8 @@ def _given(*, notify: Trouble | None, **asked: Any) -> dict[str, Any]:
 def _folder(workspace: str | Path | None) -> Path | None:
     if workspace is None:
         return None
+    from pathlib import Path
+
     folder = Path(workspace).resolve()
     if not folder.is_dir():
         raise UsageError(f"the workspace {folder} is no folder")

@@ -9,7 +9,6 @@ import asyncio
 import time
 import weakref
 from collections.abc import AsyncIterator, Callable, Collection, Generator, Mapping
-from dataclasses import asdict, field, replace
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, overload
@@ -23,35 +22,34 @@ from rlm_wasm.errors import (
     SnapshotCorrupt,
     UsageError,
 )
-from rlm_wasm.execution.history import History, asked_of
+from rlm_wasm.execution import history as histories
+from rlm_wasm.execution import progress as progresses
 from rlm_wasm.execution.outcome import Outcome, data_in_turns, data_of, is_large, result_of
-from rlm_wasm.execution.progress import StreamedEvents, StreamEvent
 from rlm_wasm.grants import Grants
-from rlm_wasm.lazy_dataclass import dataclass
+from rlm_wasm.lazy_dataclass import asdict, dataclass, field, replace
 from rlm_wasm.limits import Limits
 from rlm_wasm.llm.budget import Budget
 from rlm_wasm.results import Execution, OnProgress, Problem, Result
 from rlm_wasm.runlog.stream import Reader
 from rlm_wasm.sandbox.pages import at_once
-from rlm_wasm.sandbox.snapshot import Snapshot
+from rlm_wasm.session_parts import capture, replaying, run_log, serving
 from rlm_wasm.session_parts import children as families
 from rlm_wasm.session_parts import inquiry as inquiries
 from rlm_wasm.session_parts import question as questions
-from rlm_wasm.session_parts import replaying, serving
 from rlm_wasm.session_parts import state as states
 from rlm_wasm.session_parts import stay as stays
-from rlm_wasm.session_parts.capture import adopt, captured, check_guest, with_calls_of_its_own
 from rlm_wasm.session_parts.idle import SMALL, IdleSessions
 from rlm_wasm.session_parts.observer import OnOutput
 from rlm_wasm.session_parts.parts import Parent, Parts
 from rlm_wasm.session_parts.program_text import bad_text
 from rlm_wasm.session_parts.resending import ALL_KINDS, SENT_AGAIN, Resending
-from rlm_wasm.session_parts.run_log import log_end, log_start
-from rlm_wasm.store.records import check_name
 
 if TYPE_CHECKING:
     from rlm_wasm.asking.answer import Answer, OnStep
+    from rlm_wasm.execution.history import History
+    from rlm_wasm.execution.progress import StreamEvent
     from rlm_wasm.sandbox.engine import Engine
+    from rlm_wasm.sandbox.snapshot import Snapshot
     from rlm_wasm.session_parts.children import Below, Children
     from rlm_wasm.session_parts.durable import Durable
     from rlm_wasm.session_parts.placed import Elsewhere, Told, Work
@@ -118,7 +116,7 @@ class Session:
         """
         memory = state = None
         if snapshot is not None:
-            check_guest(snapshot, grants.engine)
+            capture.check_guest(snapshot, grants.engine)
             state = states.state_of(snapshot)
             most = grants.engine.image_size + limits.memory_bytes
             memory = at_once(snapshot.at_rest(most, grants.engine))
@@ -163,7 +161,7 @@ class Session:
         if state is None:
             return
         try:
-            adopt(parts, state, self._resending)
+            capture.adopt(parts, state, self._resending)
             if state.children or state.forked:
                 self._children.adopt(state)
         except LimitExceeded as error:
@@ -213,7 +211,7 @@ class Session:
     @cached_property
     def history(self) -> History:
         """Of a durable session that is only looked at: what its journal says that it asked."""
-        return History()
+        return histories.History()
 
     @property
     def closed(self) -> bool:
@@ -322,7 +320,7 @@ class Session:
             idle.used(self)
         try:
             if logging:
-                await log_start(parts, source, name)
+                await run_log.log_start(parts, source, name)
             if source is None:
                 outcome = await scheduler.resume(limits)
             else:
@@ -331,7 +329,12 @@ class Session:
                 outcome = work if isinstance(work, Outcome) else await work
             if "_children" in self.__dict__:
                 await self._children.placed.settled()
-            data = await data_in_turns(outcome) if is_large(outcome) else data_of(outcome)
+            if is_large(outcome):
+                # A snapshot of this time would have neither the execution nor what came of it.
+                with scheduler.guest.in_transit():
+                    data = await data_in_turns(outcome)
+            else:
+                data = data_of(outcome)
             result = result_of(outcome, self._used(outcome), data)
             if stay is not None:
                 parts.inquiry.ran(result)
@@ -350,7 +353,7 @@ class Session:
                 if span is not None:
                     tracing.execution_ended(span, result)
                 if logging:
-                    log_end(parts, result)
+                    run_log.log_end(parts, result)
                 if source is not None and (outcome is None or outcome.rolled_back):
                     parts.options.give_back(options)  # what the guest was told is undone
                     parts.programs.undone(kept)
@@ -382,7 +385,7 @@ class Session:
         self, source: str, timeout_s: float | None, name: str, is_read: Callable[[], bool]
     ) -> AsyncIterator[StreamEvent]:
         await self._end_left_stream()
-        events = StreamedEvents()
+        events = progresses.StreamedEvents()
         leave = self._parts.recorder.stream.subscribe(events.take)
         work = self.execute(
             source, timeout_s=timeout_s, on_progress=events.progress, on_output=events.output, name=name
@@ -613,6 +616,8 @@ class Session:
             SnapshotCorrupt: the Answer that the store has is damaged.
             InternalError: a defect of rlm-wasm.
         """
+        from rlm_wasm.store.records import check_name
+
         self._check_free()
         if request is not None and self._stay is None:
             raise UsageError("ask: request= is for durable sessions: Runtime(store=…, durable=True)")
@@ -872,10 +877,10 @@ class Session:
             SnapshotCorrupt: the session's memory is damaged, and cannot be copied.
             InternalError: a defect of rlm-wasm.
         """
-        return await captured(self._parts, self._registry.snapshot_key, family=self._children)
+        return await capture.captured(self._parts, self._registry.snapshot_key, family=self._children)
 
     async def _captured(self, at: Callable[[], None], *, closing: bool) -> Snapshot:
-        return await captured(self._parts, self._registry.snapshot_key, at, closing=closing)
+        return await capture.captured(self._parts, self._registry.snapshot_key, at, closing=closing)
 
     @overload
     async def fork(self) -> Session: ...
@@ -895,8 +900,8 @@ class Session:
         """
         if count is not None and (type(count) is not int or count < 1):
             raise UsageError(f"fork: the number of forks must be a positive integer, got {count!r}")
-        whole = await captured(self._parts, self._registry.snapshot_key, forked=True)
-        snapshot = with_calls_of_its_own(whole)
+        whole = await capture.captured(self._parts, self._registry.snapshot_key, forked=True)
+        snapshot = capture.with_calls_of_its_own(whole)
         forks = [
             self._like_this(
                 self._parts.grants,
@@ -962,10 +967,17 @@ class Session:
                 "suspend: this session is not durable: Runtime(store=…, durable=True).session(name=…)"
             )
         try:
+            await self._answers_here()
             await self._stay.suspend()
         finally:
             self.cancel()
         return self._stay.durable.kept
+
+    async def _answers_here(self) -> None:
+        """What of answers is here already is to be kept: wait until it stands in the journal."""
+        below = self._children.open() if "_children" in self.__dict__ else []
+        for parts in (self._parts, *(parts for _, parts, _ in below)):
+            await parts.scheduler.requests.arrived()
 
     async def stand_on(self, snapshot: Snapshot, engine: Engine) -> None:
         """Let the store have this snapshot in place of the session; see ``runtime_parts.upgrading``.
@@ -989,7 +1001,7 @@ class Session:
                 "request": request.id,
                 "operation": request.operation,
                 "call_id": request.call_number or None,
-                "asks": asked_of(request.operation, request.to_state().arguments),
+                "asks": histories.asked_of(request.operation, request.to_state().arguments),
             }
             for request in self._scheduler.requests.live.values()
         ]
@@ -1036,6 +1048,8 @@ class Session:
             return
         self._parts.close()
         if self._stay is not None:
+            if self._stay.owns_lease and self.running:
+                await self._answers_here()
             self._stay.closes(executing=self.running)
         if self._question is not None:
             self._question.cancel()
@@ -1055,6 +1069,7 @@ class Session:
                 await self._children.placed.settled()
             if self._parts.python_made is not None:
                 await self._parts.python_made.aclose()
+            self._parts.let_go()
         finally:  # also where whoever closes it is cancelled
             if self._stay is not None:
                 await self._stay.aclose()

@@ -22,7 +22,6 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
 from rlm_wasm.foreign import kind_of, message_of
-from rlm_wasm.redaction import without_credentials
 
 if TYPE_CHECKING:
     from rlm_wasm.providers.base import Completion, CompletionRequest
@@ -244,5 +243,7 @@ def _fail(span: Span, kind: str, message: str) -> None:
     trace = sys.modules["opentelemetry.trace"]
     # A program names its own kinds of errors, by any text.
     span.set_attribute("error.type", kind if re.fullmatch(_KIND, kind) else "error")
+    from rlm_wasm.redaction import without_credentials
+
     text = without_credentials(message[:2_000])[:200] if os.environ.get(TEXT_VARIABLE) == "1" else None
     span.set_status(trace.Status(trace.StatusCode.ERROR, text))

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import contextlib
 import time
 import weakref
-from collections.abc import Awaitable, Coroutine, Generator
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Generator
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -46,16 +47,19 @@ class Alone:
         return self.work.__await__()
 
 
-class _Share:
-    """What all work that is done in turns may take of one turn of an event loop: together TURN_S.
+class Share:
+    """What several that work beside each other may take of one turn of an event loop: together TURN_S.
 
-    A session may have hundreds of answers that are decoded, counted or encoded beside each other: were each
-    of them given TURN_S, a turn of the loop would take as many times that.
+    A session may have hundreds of answers that are decoded, counted or encoded beside each other, and dozens
+    of children: were each of them given TURN_S, a turn of the loop would take as many times that.
+
+    Whoever works waits for ``begin``, works for about as long as is ``left``, and says what it took by
+    ``spend``, whatever became of it.
     """
 
     def __init__(self) -> None:
         self._spent = 0.0
-        self._renewing = False
+        self._renewing_in: asyncio.AbstractEventLoop | None = None
         self._waiting: collections.deque[asyncio.Future[None]] = collections.deque()
 
     @property
@@ -64,9 +68,24 @@ class _Share:
         return TURN_S - self._spent
 
     @property
-    def wanted(self) -> bool:
-        """Whether somebody waits, whose place nobody may take."""
-        return bool(self._waiting)
+    def is_free(self) -> bool:
+        """Whether there is something of this turn, and nobody waits whose place one would take."""
+        return not self._waiting and self.left > 0
+
+    async def begin(self) -> None:
+        """Wait for a share, where there is none now."""
+        if not self.is_free:
+            await self.one_more()
+
+    @contextlib.asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """The body, which does not wait, is done within a share."""
+        await self.begin()
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.spend(time.monotonic() - began)
 
     def spend(self, seconds: float) -> None:
         """So much was taken."""
@@ -89,14 +108,17 @@ class _Share:
             raise
 
     def _renew_soon(self) -> None:
-        if not self._renewing:
-            self._renewing = True
-            asyncio.get_running_loop().call_soon(self._renew)
+        loop = asyncio.get_running_loop()
+        if self._renewing_in is not loop:  # one that was closed meanwhile does not come to it any more
+            self._renewing_in = loop
+            loop.call_soon(self._renew)
 
     def _renew(self) -> None:
-        self._renewing = False
+        self._renewing_in = None
         self._spent = 0.0
         self._next()
+        if self._waiting:  # whoever has a share now may be cancelled before it says what it took
+            self._renew_soon()
 
     def _next(self) -> None:
         while self._waiting:
@@ -106,21 +128,20 @@ class _Share:
                 return
 
 
-_shares: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Share] = weakref.WeakKeyDictionary()
+_shares: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Share] = weakref.WeakKeyDictionary()
 
 
-def _share_of(loop: asyncio.AbstractEventLoop) -> _Share:
+def _share_of(loop: asyncio.AbstractEventLoop) -> Share:
     share = _shares.get(loop)
     if share is None:
-        share = _shares[loop] = _Share()
+        share = _shares[loop] = Share()
     return share
 
 
 async def in_turns(work: Generator[Any, None, Any]) -> Any:
     """The generator's result; the others have a turn every TURN_S, however many do such work."""
     share = _share_of(asyncio.get_running_loop())
-    if share.wanted or share.left <= 0:
-        await share.one_more()
+    await share.begin()
     while True:
         begun = time.monotonic()
         until = begun + share.left

@@ -111,9 +111,13 @@ async def _run_python(block: Block) -> None:
         # The block starts an event loop of its own: not inside of ours.
         subprocess.run([sys.executable, "-c", block.code], check=True, timeout=120, env=_environment(ROOT))
         return
-    result = eval(code, names)
-    if inspect.isawaitable(result):
-        await result
+    try:
+        result = eval(code, names)
+        if inspect.isawaitable(result):
+            await result
+    except AssertionError as error:  # nobody rewrote the page's own assertions, so they say nothing
+        error.add_note(f"result: {names.get('result')!r}"[:2000])
+        raise
 
 
 def _run_console(block: Block, folder: Path) -> None:

@@ -1,5 +1,7 @@
 """Modules that most processes never need are loaded when something of them is first used."""
 
+import importlib
+import importlib.machinery
 import subprocess
 import sys
 import threading
@@ -32,6 +34,10 @@ def test_an_expression_does_without_records_of_the_run_log_questions_and_snapsho
         "rlm_wasm.session_parts.question",
         "rlm_wasm.execution.state",
         "rlm_wasm.session_parts.state",
+        "rlm_wasm.session_parts.capture",
+        "rlm_wasm.sandbox.snapshot",
+        "rlm_wasm.sandbox.memories",
+        "rlm_wasm.execution.journal",
     }
 
 
@@ -40,6 +46,49 @@ def test_what_is_used_is_loaded_then() -> None:
     left = not_loaded_by('(llm-query #:instruction "q" #:data "d" #:recursive #t)')
     assert "rlm_wasm.asking.recursion" not in left
     assert "rlm_wasm.runlog.events" in left
+
+
+EXPRESSION = """
+import asyncio, sys
+began = set(sys.modules)
+import rlm_wasm
+async def main():
+    async with rlm_wasm.Runtime("echo") as runtime:
+        assert (await runtime.run("(+ 1 2)")).value == "3"
+        print(*(set({dear!r}) & (set(sys.modules) - began)))
+        third = (await runtime.run("(/ 1 3)")).data
+        from fractions import Fraction
+        assert type(third) is Fraction and third == Fraction(1, 3)
+    async with rlm_wasm.Runtime("echo", args={{"third": third}}) as runtime:
+        assert (await runtime.run('(/ (hash-ref (args) "third") 2)')).data == Fraction(1, 6)
+asyncio.run(main())
+"""
+
+
+def test_an_expression_imports_nothing_that_takes_milliseconds() -> None:
+    """It begins in a process that imports what it runs; numbers of other kinds are there when they are used."""
+    dear = [
+        "dataclasses",
+        "decimal",
+        "fractions",
+        "glob",
+        "hashlib",
+        "json",
+        "mmap",
+        "pathlib",
+        "wasmtime",
+        "zlib",
+    ]
+    # The first process may compile the guest, which takes other modules.
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-c", EXPRESSION.format(dear=dear)],
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+    assert done.stdout.split() == []
 
 
 COMMAND = """
@@ -138,3 +187,29 @@ def test_what_is_set_or_deleted_in_a_module_is_not_undone_when_it_is_loaded(
                 assert not hasattr(changed, "deleted")
         finally:
             del sys.modules["changed"]
+
+
+def test_a_module_that_is_loaded_later_says_of_itself_what_an_imported_one_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where it comes from, and what it belongs to."""
+    (tmp_path / "told.py").write_text('"""Some words."""\n')
+    monkeypatch.syspath_prepend(tmp_path)
+    names = ("__name__", "__file__", "__package__", "__cached__", "__doc__", "__spec__")
+    told = lazily("told")
+    try:
+        later = [getattr(told, name) for name in names]
+        assert type(told.__loader__) is type(importlib.machinery.SourceFileLoader("told", later[1]))
+        del sys.modules["told"]
+        imported = importlib.import_module("told")
+        assert [getattr(imported, name) for name in names] == later
+    finally:
+        del sys.modules["told"]
+
+
+def test_a_module_that_is_not_there_is_missed_when_it_is_used() -> None:
+    """As ``import`` says it."""
+    missing = lazily("missing_for_a_test")
+    del sys.modules["missing_for_a_test"]
+    with pytest.raises(ModuleNotFoundError, match="No module named 'missing_for_a_test'"):
+        _ = missing.something

@@ -6,16 +6,17 @@ import copy
 import dataclasses
 import inspect
 import pickle
+import subprocess
+import sys
 import threading
 import weakref
-from dataclasses import field
 from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlm_wasm.lazy_dataclass import dataclass
+from rlm_wasm.lazy_dataclass import asdict, dataclass, field, fields, is_dataclass, replace, said_of_fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +37,8 @@ class StandardFrozen:
     KIND: ClassVar = "frozen"
     first: int
     second: str = "b"
-    third: list[int] = field(default_factory=list)
-    hidden: int = field(default=0, repr=False, compare=False)
+    third: list[int] = dataclasses.field(default_factory=list)
+    hidden: int = dataclasses.field(default=0, repr=False, compare=False)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -216,3 +217,121 @@ def test_a_class_without_slots_is_refused() -> None:
     """That is what the standard decorator is for."""
     with pytest.raises(TypeError, match="standard decorator"):
         dataclass(slots=False)
+
+
+def test_a_standard_field_means_the_same() -> None:
+    """Whichever module a class has it from."""
+
+    @dataclass(frozen=True, slots=True)
+    class Mixed:
+        value: int
+        made: list[int] = dataclasses.field(default_factory=list)
+        named: int = dataclasses.field(default=3, kw_only=True, repr=False)
+
+    assert repr(Mixed(1)) == f"{Mixed.__qualname__}(value=1, made=[])"
+    assert Mixed(1, [2], named=4).named == 4
+    assert [f.name for f in dataclasses.fields(Mixed)] == ["value", "made", "named"]
+
+
+def test_what_is_said_of_fields_is_told_without_the_standard_ones() -> None:
+    """Their defaults, and what else was said."""
+
+    @dataclass(frozen=True, slots=True)
+    class Told:
+        bare: int
+        plain: int = 2
+        said: int = field(default=3, metadata={"unit": "bytes"})
+
+    told = said_of_fields(Told)
+    assert {name: metadata for name, (_, metadata) in told.items()} == {
+        "bare": {},
+        "plain": {},
+        "said": {"unit": "bytes"},
+    }
+    assert [default for default, _ in told.values()][1:] == [2, 3]
+    assert "plain" in fields(Told)[1].name
+    assert told["bare"][0] is not dataclasses.MISSING
+
+
+def test_the_functions_of_the_standard_module_do_what_they_do() -> None:
+    """They are passed on to it."""
+    record = Frozen(1, "x", [2])
+    assert asdict(record) == dataclasses.asdict(record)
+    assert fields(record) == dataclasses.fields(record)
+    assert replace(record, second="y") == Frozen(1, "y", [2])
+    assert [is_dataclass(value) for value in (record, Frozen, 1, int)] == [True, True, False, False]
+
+
+def test_a_record_that_holds_itself_is_shown() -> None:
+    """As the standard decorator has it, the inner one by three dots."""
+
+    @dataclass(slots=True)
+    class Ring:
+        inner: object = None
+
+    ring = Ring()
+    ring.inner = ring
+    assert repr(ring) == f"{Ring.__qualname__}(inner=...)"
+
+
+def test_a_class_below_that_is_not_shown_itself_is_shown_as_the_one_above() -> None:
+    """By the fields of that one."""
+
+    @dataclass(frozen=True, slots=True, repr=False)
+    class Hidden(Frozen):
+        more: int = 1
+
+    assert repr(Hidden(1)) == f"{Hidden.__qualname__}(first=1, second='b', third=[])"
+
+
+def test_records_are_made_and_shown_without_the_standard_module() -> None:
+    """A process that runs one expression never imports it, for that takes as long as three modules of ours."""
+    program = """
+import sys
+from rlm_wasm.lazy_dataclass import dataclass, field
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    first: int
+    second: list[int] = field(default_factory=list)
+
+assert repr(Record(1)) == "Record(first=1, second=[])"
+assert "dataclasses" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_each_class_has_its_own_methods_whoever_asks_first() -> None:
+    """What stands for them until then is the same for all classes."""
+
+    @dataclass(frozen=True, slots=True)
+    class Upper:
+        first: int
+
+    @dataclass(frozen=True, slots=True)
+    class Lower(Upper):
+        second: int = 2
+
+    class Plainly(Lower):
+        __slots__ = ()
+
+    assert Plainly(1, 3) == Plainly(1, 3) != Plainly(1, 4)
+    assert repr(Plainly(1)).endswith("Plainly(first=1, second=2)")
+    assert repr(Upper(5)).endswith("Upper(first=5)")
+    assert Upper(5) == Upper(5) != Lower(5)
+    assert hash(Lower(1)) == hash(Lower(1, 2)) != hash(Upper(1))
+    kinds: list[Any] = [Upper, Lower]
+    assert [kind.__match_args__ for kind in kinds] == [("first",), ("first", "second")]
+
+
+def test_what_is_asked_of_a_class_leaves_its_first_record_to_be_made_as_ever() -> None:
+    """Its own way to write the fields is quicker than the standard one."""
+
+    @dataclass(frozen=True, slots=True)
+    class Asked:
+        value: int
+
+    kind: Any = Asked
+    assert kind.__match_args__ == ("value",)
+    assert "_dc_open" in kind.__init__.__globals__
+    assert Asked(1) == Asked(1)

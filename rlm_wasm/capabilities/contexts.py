@@ -90,6 +90,10 @@ class Contexts:
         self._charge = charge
         self._contexts: dict[str | None, Context] = {}
 
+    def let_go(self) -> None:
+        """The session is closed: nothing is looked at any more."""
+        self._charge = lambda _bytes: None
+
     def load(self, text: str | bytes | bytearray, name: str | None) -> str | None:
         """Add or replace one, and give the name that it has. Raises UsageError for what is no text.
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rlm_wasm.capabilities.workspace import Workspace, refusal
 from rlm_wasm.errors import CapabilityDenied, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MAX_BYTES = 4 << 20
 """Bytes that a library's file may have."""
@@ -23,7 +26,7 @@ class LibraryFolders:
         """Raises UsageError for what is no folder."""
         self._folders: list[Workspace] = []
         for folder in folders:
-            if not Path(folder).is_dir():
+            if not os.path.isdir(folder):
                 raise UsageError(f"the library folder {folder} does not exist")
             self._folders.append(Workspace(folder, writable=False))
 

@@ -19,10 +19,12 @@ import stat
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from rlm_wasm.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MAX_FILE_BYTES = 64 << 20
 """Bytes that one file may have."""
@@ -99,6 +101,8 @@ class Workspace:
     @property
     def root(self) -> Path | None:
         """The folder, for those that are not confined to it."""
+        from pathlib import Path
+
         return Path(self._roots[0]) if self._roots else None
 
     @property

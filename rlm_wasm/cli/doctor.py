@@ -101,7 +101,7 @@ def _guest() -> Iterator[Finding]:
     from rlm_wasm.sandbox.engine import guest_path
 
     path = guest_path()
-    yield Finding("guest", "ok", f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
+    yield Finding("guest", "ok", f"{path} ({Path(path).stat().st_size / 1e6:.1f} MB)")
 
 
 def _run() -> Iterator[Finding]:
@@ -144,7 +144,7 @@ def _cache() -> Iterator[Finding]:
             f"{cache.problem}: every start compiles the guest again (RLM_WASM_CACHE names another folder)",
         )
         return
-    files = [path for path in cache.folder.iterdir() if path.suffix == ".cwasm"]
+    files = [path for path in Path(cache.folder).iterdir() if path.suffix == ".cwasm"]
     size = sum(path.stat().st_size for path in files) / 1e6
     yield Finding("cache", "ok", f"{cache.folder} ({len(files)} compiled modules, {size:.1f} MB)")
     for problem in filter(None, (cache.check(path.name) for path in files)):

@@ -10,10 +10,9 @@ import asyncio
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from rlm_wasm.errors import InstanceLost, InternalError, MessageTooLarge, SnapshotCorrupt, Unencodable
-from rlm_wasm.execution.journal import Journal
 from rlm_wasm.execution.meter import Meter
 from rlm_wasm.execution.replay_log import ReplayLog
 from rlm_wasm.limits import Limits
@@ -22,8 +21,11 @@ from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.pages import at_once
 from rlm_wasm.sandbox.protocol import Done, GuestStatus
 from rlm_wasm.sandbox.sandbox import Sandbox
-from rlm_wasm.sandbox.snapshot import Image, PackedImage
 from rlm_wasm.turns import TURN_S, in_turns
+
+if TYPE_CHECKING:
+    from rlm_wasm.execution.journal import Journal
+    from rlm_wasm.sandbox.snapshot import Image, PackedImage
 
 SLICE_STEPS: Final = 100_000
 """VM steps between two turns of the event loop: a few milliseconds. A constant, so that the same

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import cbor2
 
 from rlm_wasm.errors import Unencodable
-from rlm_wasm.execution.journal import Entry
 from rlm_wasm.lazy_dataclass import dataclass
 from rlm_wasm.sandbox import protocol
+
+if TYPE_CHECKING:
+    from rlm_wasm.execution.journal import Entry
 
 SHOWN: Final = 200
 """Characters of what a request asks."""

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import zlib
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from enum import IntEnum
 from typing import Any, Final, Protocol
@@ -509,6 +508,8 @@ class Journal:
 
     def said(self, outbox: bytes, fuel: int) -> None:
         """What the guest said in that run, and the fuel that it took."""
+        import zlib
+
         self.checksum = zlib.crc32(outbox, self.checksum)
         self.cost += fuel + REPLAY_A_RUN
         if self.cost > self._due_from and self._due is not None and not (self.stale or self.writer.frozen):

@@ -6,9 +6,9 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
+from rlm_wasm.lazy_dataclass import replace
 from rlm_wasm.results import (
     CallEnded,
     CallStarted,

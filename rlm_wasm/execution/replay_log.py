@@ -9,13 +9,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Generator
 from functools import partial
+from typing import TYPE_CHECKING
 
 from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.pages import at_once
 from rlm_wasm.sandbox.protocol import Part, own_bytes
 from rlm_wasm.sandbox.sandbox import Sandbox
-from rlm_wasm.sandbox.snapshot import Image, PackedImage
 from rlm_wasm.turns import in_turns
+
+if TYPE_CHECKING:
+    from rlm_wasm.sandbox.snapshot import Image, PackedImage
 
 _PACKED_FROM = 32 << 20
 """Bytes that an image takes beside the session's memory; one of more is kept compressed, so that a large

@@ -16,14 +16,15 @@ import itertools
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Generator, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from typing import Any
 
 from rlm_wasm import tracing
 from rlm_wasm.capabilities.table import Handler, PackedHandler, condition_of, is_awaitable
 from rlm_wasm.errors import CapabilityDenied, LimitExceeded, ProviderError, SnapshotCorrupt, Unencodable
+from rlm_wasm.execution import journal as journals
 from rlm_wasm.execution import state as states
-from rlm_wasm.execution.journal import Journal, Kind, diverged
 from rlm_wasm.execution.meter import (
     BYTES_A_PART,
     FUEL_A_BYTE,
@@ -54,6 +55,14 @@ _LOGGED = frozenset(
 _LOGGED_ARGUMENTS = 2_000
 """Characters of their arguments that it shows."""
 
+_CANCELLED_AT_ONCE = 200
+"""Tasks that are cancelled in one turn: each takes some microseconds then, and in the next."""
+
+
+def _nobody(*_: Any) -> None:
+    """Is told of what comes when all is over."""
+
+
 PENDING = object()
 """A handler's answer when the reply comes by another way."""
 
@@ -70,6 +79,7 @@ class HostRequest:
         "id",
         "lent",
         "on_cancel",
+        "on_over",
         "operation",
         "packed",
         "queued",
@@ -78,6 +88,7 @@ class HostRequest:
         "started",
         "task",
         "timer",
+        "transit",
         "unsettled",
     )
 
@@ -105,14 +116,40 @@ class HostRequest:
         self.task: asyncio.Task[Any] | None = None
         self.timer: asyncio.TimerHandle | None = None
         self.on_cancel: Callable[[], None] | None = None
+        self.on_over: Callable[[], None] | None = None
+        self.transit: ExitStack | None = None
+        """While what answers it is here, and the reply is not due yet: see ``arrives``."""
 
     @property
     def wanted(self) -> bool:
         """Whether anybody waits for the reply still."""
         return self._queue.live.get(self.id) is self
 
+    def arrives(self) -> None:
+        """What answers it is here. Until that is a reply, or nobody wants it, no snapshot is taken.
+
+        For what takes turns of the event loop until then: a snapshot of that time would have neither the
+        answer nor anybody who is asked for it.
+        """
+        if self.transit is None and self.wanted:
+            self.transit = ExitStack()
+            self.transit.enter_context(self._queue.in_transit())
+
+    def when_over(self, then: Callable[[], None]) -> None:
+        """Call this in the step in which the reply is due, and stands in the journal, or nobody wants it."""
+        if self.wanted:
+            self.on_over = then
+        else:
+            then()
+
     def over(self) -> None:
         """Nothing is done for it any longer: what its arguments were made of is freed."""
+        transit, self.transit = self.transit, None
+        if transit is not None:
+            transit.close()
+        then, self.on_over = self.on_over, None
+        if then is not None:
+            then()
         lent, self.lent = self.lent, None
         if lent is not None:
             self.arguments = []
@@ -127,7 +164,7 @@ class HostRequest:
         self.on_cancel = on_cancel
         journal = self._queue.journal
         if journal is not None and not self.again:
-            journal.add(Kind.CALL, self.id, call_number)
+            journal.add(journals.Kind.CALL, self.id, call_number)
 
     @property
     def durable(self) -> bool:
@@ -142,7 +179,7 @@ class HostRequest:
         """A sending whose end nobody knows was counted."""
         self.unsettled = False
         if self._queue.journal is not None:
-            self._queue.journal.add(Kind.SETTLED, self.id)
+            self._queue.journal.add(journals.Kind.SETTLED, self.id)
 
     def hold(self, size: int) -> None:
         """So many bytes are held for it until it is over. Raises LimitExceeded."""
@@ -209,6 +246,7 @@ class HostRequests:
 
     ``table`` makes the table of what it may ask for, when it first asks; ``services`` take the request
     itself. ``changed`` is called when a reply has come outside of ``serve``, ``limit`` when a limit fired.
+    In the body of ``in_transit`` no snapshot is taken.
     """
 
     def __init__(
@@ -223,10 +261,12 @@ class HostRequests:
         limit: Callable[[LimitExceeded], None],
         time_left: Callable[[], float | None],
         recorder: Recorder,
-        journal: Journal | None = None,
+        in_transit: Callable[[], AbstractContextManager[None]],
+        journal: journals.Journal | None = None,
         effects: Collection[str] = (),
     ) -> None:
         self.journal = journal
+        self.in_transit = in_transit
         self._effects = frozenset(effects)
         """Operations that are noted in the journal before they are done."""
         self._limits = limits
@@ -253,6 +293,12 @@ class HostRequests:
         self._seen_id = 0
         """The last one that this guest itself gave, where a snapshot may say anything of those before."""
         self._earlier_id = 0
+
+    def let_go(self) -> None:
+        """The guest is gone, and so is what was in flight: whom this knew goes at once, as it does itself."""
+        self._charge = self._limit = _nobody
+        self._changed = self.time_left = _nobody
+        self._make_table, self._table, self._services = dict, None, {}
 
     # ---- in
 
@@ -449,7 +495,7 @@ class HostRequests:
         """Write that a request is sent, before it is."""
         if self.journal is not None:
             request.sent = True
-            self.journal.add(Kind.SENT, request.id)
+            self.journal.add(journals.Kind.SENT, request.id)
             await self.journal.flush()
 
     def run(self, request: HostRequest, work: Callable[..., Any], *arguments: Any) -> None:
@@ -535,6 +581,10 @@ class HostRequests:
             encoding = protocol.encode_in_turns(value, protocol.reply_head(request.id))
             work = self._put_together(request, encoding)
         if work is not None:
+            request.arrives()
+            if self.journal is not None and request.sent:  # what it took is in the account
+                request.sent = False
+                request.settled()
             if self._working in (None, request):
                 self._block_on(request, work)
             else:
@@ -602,7 +652,7 @@ class HostRequests:
         self._reply_bytes += size
         self._replies.append((request.id, encoded))
         if self.journal is not None:
-            self.journal.add(Kind.ANSWER, request.id, journalled or protocol.joined((encoded,)))
+            self.journal.add(journals.Kind.ANSWER, request.id, journalled or protocol.joined((encoded,)))
         self._changed()
 
     def next_ids(self) -> list[int]:
@@ -683,8 +733,11 @@ class HostRequests:
         dropped = [request for request in self.live.values() if request.id >= from_id]
         for request in dropped:
             del self.live[request.id]
+        tasks: list[asyncio.Task[Any]] = []
         for request in reversed(dropped):  # those that wait before those whose places they wait for
-            self._drop(request)
+            self._drop(request, tasks)
+        if tasks:
+            _cancelled(tasks)
         self._waiting = deque(request for request in self._waiting if request.wanted)
         kept = [item for item in self._replies if item[0] < from_id]
         forgotten = _held_for(self._replies) - _held_for(kept)
@@ -698,7 +751,8 @@ class HostRequests:
             self._drop(request)
             self.fail(request, error)
 
-    def _drop(self, request: HostRequest) -> None:
+    def _drop(self, request: HostRequest, tasks: list[asyncio.Task[Any]] | None = None) -> None:
+        """``tasks`` gets the one that serves it, for who cancels many; else it is cancelled here."""
         self._release(request)
         if self.recorder.on and request.started:
             self._log_end(request, "cancelled")
@@ -709,7 +763,10 @@ class HostRequests:
         if request.timer is not None:
             request.timer.cancel()
         if request.task is not None:
-            request.task.cancel()
+            if tasks is None:
+                request.task.cancel()
+            else:
+                tasks.append(request.task)
         request.over()
 
     def forget_ids(self) -> None:
@@ -724,6 +781,12 @@ class HostRequests:
     def back_to_snapshot(self) -> None:
         """The guest went back to where it was restored, or a little later: how far it counted is unknown."""
         self._seen_id = 0
+
+    async def arrived(self) -> None:
+        """Until what is here of answers now is due as replies, or is wanted no more."""
+        arriving = [request for request in self.live.values() if request.transit is not None]
+        while any(request.transit is not None for request in arriving):
+            await asyncio.sleep(0)
 
     # ---- snapshots
 
@@ -779,7 +842,7 @@ class HostRequests:
         """A request that a journal speaks of. Raises JournalDiverged for one that nobody made."""
         request = self.live.get(id_)
         if request is None:
-            raise diverged(None, f"there is no request {id_!r:.20}, which was made then")
+            raise journals.diverged(None, f"there is no request {id_!r:.20}, which was made then")
         return request
 
     def answered_before(self, id_: int, encoded: bytes) -> None:
@@ -797,7 +860,7 @@ class HostRequests:
     def take_again(self, ids: Sequence[int]) -> list[tuple[int, protocol.Part]]:
         """The guest took the replies to these requests. Raises JournalDiverged where they are not next."""
         if [item[0] for item in itertools.islice(self._replies, len(ids))] != list(ids):
-            raise diverged(None, f"the replies to {list(ids)[:5]} were taken, and are not there")
+            raise journals.diverged(None, f"the replies to {list(ids)[:5]} were taken, and are not there")
         taken = [self._replies.popleft() for _ in ids]
         self._taken(taken)
         return taken
@@ -840,6 +903,15 @@ def _served(request: HostRequest, handler: Handler) -> Any:
 
 
 _SMALL = frozenset({int, bool, float, type(None)})
+
+
+def _cancelled(tasks: list[asyncio.Task[Any]]) -> None:
+    """Cancel them, in their order. Each has a step to make of it, and thousands would make it in one turn."""
+    for task in tasks[:_CANCELLED_AT_ONCE]:
+        task.cancel()
+    rest = tasks[_CANCELLED_AT_ONCE:]
+    if rest:
+        tasks[0].get_loop().call_soon(_cancelled, rest)
 
 
 def _held_for(replies: Iterable[tuple[int, protocol.Part]]) -> int:

@@ -19,7 +19,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Generator, Mapping
 from contextlib import nullcontext, suppress
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from rlm_wasm.capabilities.table import Handler
 from rlm_wasm.errors import (
@@ -38,7 +38,6 @@ from rlm_wasm.execution.guest import (
     Guest,
     ToGuest,
 )
-from rlm_wasm.execution.journal import Journal
 from rlm_wasm.execution.meter import FUEL_A_BYTE, FuelAccount, Meter
 from rlm_wasm.execution.outcome import CANCELLED, ActiveExecution, Outcome, limit_report
 from rlm_wasm.execution.requests import HostRequest, HostRequests
@@ -48,8 +47,11 @@ from rlm_wasm.sandbox import protocol
 from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.pages import at_once
 from rlm_wasm.sandbox.protocol import Call, Counted, Done, GuestStatus, Logged, LongOutput, Output, Traced
-from rlm_wasm.sandbox.snapshot import Image, PackedImage
-from rlm_wasm.turns import TURN_S, in_turns
+from rlm_wasm.turns import TURN_S, Share, in_turns
+
+if TYPE_CHECKING:
+    from rlm_wasm.execution.journal import Journal
+    from rlm_wasm.sandbox.snapshot import Image, PackedImage
 
 T = TypeVar("T")
 
@@ -116,6 +118,7 @@ class Scheduler:
             journal=journal,
             effects=effects,
             recorder=recorder,
+            in_transit=self.guest.in_transit,
         )
 
     # ---- executions
@@ -283,9 +286,14 @@ class Scheduler:
                 given: bytes | int | None = None
                 ran = False
                 try:
-                    if ran_first is None and guest.needs_preparing:
+                    family = self._family
+                    if ran_first is None and (
+                        guest.needs_preparing or not (family is None or family.is_free)
+                    ):
                         # The replies in the message are nowhere else any longer: no snapshot is whole now.
                         with guest.in_transit() if message is not None else nullcontext():
+                            if family is not None:
+                                await family.begin()
                             await guest.prepare()
                     if type(message) is bytes and len(message) <= AT_ONCE:
                         given = message
@@ -295,7 +303,7 @@ class Scheduler:
                         journal.run(_joined(message), guest.by_rule())
                         ran = True
                     if ran_first is None:
-                        status = guest.run(given)
+                        status = self._slice(given, family)
                     else:
                         status, ran_first = ran_first, None
                 except MessageTooLarge as error:
@@ -328,7 +336,8 @@ class Scheduler:
                     execution.end_by(limit)
                 if guest.status is GuestStatus.DONE:
                     if requests.backlog:
-                        await self._serve_the_rest(execution)
+                        with guest.in_transit():
+                            await self._serve_the_rest(execution)
                     return self._ended(execution)
                 if guest.status is GuestStatus.FAILED:
                     return await self._lost(execution, gave_up(execution))
@@ -344,7 +353,7 @@ class Scheduler:
             now = time.monotonic()
             execution.check(now)
             if requests.backlog and not execution.ending:
-                requests.serve(self._turn_ends)
+                self._serve_asked()
                 now = time.monotonic()
                 execution.check(now)
             if now >= self._turn_ends:
@@ -379,9 +388,35 @@ class Scheduler:
         if execution.done is None or execution.done.status != "ok":
             return
         while requests.backlog and not execution.ending:
-            requests.serve(self._turn_ends)
+            self._serve_asked()
             if time.monotonic() >= self._turn_ends:
                 await self._turn()
+
+    @property
+    def _family(self) -> Share | None:
+        """Of whose turns its own are a part, where it is not alone."""
+        return self._meter.turns if self._meter.memory.shared else None
+
+    def _slice(self, given: bytes | int | None, family: Share | None) -> int:
+        if family is None:
+            return self.guest.run(given)
+        began = time.monotonic()
+        try:
+            return self.guest.run(given)
+        finally:
+            family.spend(time.monotonic() - began)
+
+    def _serve_asked(self) -> None:
+        """What is asked for, for as long as the turn lasts."""
+        family, until = self._family, self._turn_ends
+        if family is None:
+            self.requests.serve(until)
+            return
+        began = time.monotonic()
+        try:
+            self.requests.serve(min(until, began + max(family.left, 0.0)))
+        finally:
+            family.spend(time.monotonic() - began)
 
     async def _turn(self) -> None:
         """Let everybody else have a turn."""
@@ -508,6 +543,8 @@ class Scheduler:
         if self._journal is not None:
             self._journal.abandon()
         self.requests.cancel_all()
+        if self._account is not None and self._journal is None:
+            return  # a child lives no longer than what is cancelled, and dozens of them may be, all at once
         if self.guest.status is GuestStatus.DONE and execution.done is not None:
             return
         try:
@@ -553,6 +590,10 @@ class Scheduler:
         self.execution = None
         self.requests.cancel_all()
         self.guest.close()
+
+    def let_go(self) -> None:
+        """It is closed, and nothing is under way any more."""
+        self.requests.let_go()
 
     # ---- what the guest said
 

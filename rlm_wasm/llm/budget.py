@@ -17,16 +17,18 @@ import os
 import re
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import field, replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from rlm_wasm.errors import LimitExceeded, RlmError, SnapshotCorrupt
-from rlm_wasm.lazy_dataclass import dataclass
+from rlm_wasm.lazy_dataclass import dataclass, field, replace
 from rlm_wasm.limits import Limits
 from rlm_wasm.providers.base import Completion
+from rlm_wasm.providers.billing import no_room
 from rlm_wasm.records import Natural, NonNegative
 from rlm_wasm.results import Execution, ModelUse, execution_without_calls
-from rlm_wasm.store.records import Amount
+
+if TYPE_CHECKING:
+    from rlm_wasm.store.records import Amount
 
 _ID = r"[0-9a-f]{16}"
 
@@ -744,10 +746,10 @@ class Budget:
         limits, kept = self.limits, self.kept
         if limits.tokens is not None and self.used_tokens + kept.tokens + worst.tokens > limits.tokens:
             reserved = self._pool.reserved_tokens + kept.tokens
-            raise _no_room("tokens", self.used_tokens, reserved, worst.tokens, limits.tokens)
+            raise no_room("tokens", self.used_tokens, reserved, worst.tokens, limits.tokens)
         ceiling, usd = limits.cost_usd, worst.usd
         if ceiling is not None and usd is not None and self.used_usd + (kept.usd or 0.0) + usd > ceiling:
-            raise _no_room("cost_usd", self.used_usd, self._pool.reserved_usd, usd, ceiling)
+            raise no_room("cost_usd", self.used_usd, self._pool.reserved_usd, usd, ceiling)
 
     # ---- a piece of a shared budget
 
@@ -757,6 +759,8 @@ class Budget:
 
     def _whole(self, tokens: int, usd: float, calls: int) -> Amount:
         """With so much more than is used and in flight."""
+        from rlm_wasm.store.records import Amount
+
         pool = self._pool
         return Amount(
             calls=pool.session.done - pool.elsewhere_calls + pool.in_flight + calls,
@@ -767,6 +771,8 @@ class Budget:
 
     def need(self) -> Need:
         """What of a shared budget is used here, and what the calls that wait would need."""
+        from rlm_wasm.store.records import Amount
+
         pool, waiting = self._pool, self.waiting
         used = Amount(
             calls=pool.session.done - pool.elsewhere_calls,
@@ -853,12 +859,3 @@ def nanousd(usd: float) -> int:
 def new_id() -> str:
     """A name for what a session spends, that no other session has."""
     return os.urandom(8).hex()
-
-
-def _no_room(kind: str, used: float, reserved: float, asked: float, limit: float) -> LimitExceeded:
-    used, reserved, asked = (round(amount, 6) for amount in (used, reserved, asked))
-    message = (
-        f"limit exceeded: {kind} (used {used:,}, reserved by calls in flight {reserved:,}, "
-        f"asked for {asked:,}, limit {limit:,})"
-    )
-    return LimitExceeded(kind, round(used + asked, 6), limit, message)

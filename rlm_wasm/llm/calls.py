@@ -7,11 +7,9 @@ that people see. Nothing here knows about wasm.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Generator, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
@@ -25,23 +23,21 @@ from rlm_wasm.errors import (
     LimitExceeded,
     ProgramRefused,
     ProviderError,
-    ProviderTimeout,
     RlmError,
     SnapshotCorrupt,
     UsageError,
 )
-from rlm_wasm.execution.journal import Journal, Kind
+from rlm_wasm.execution import journal as journals
 from rlm_wasm.execution.requests import PENDING, HostRequest
 from rlm_wasm.foreign import described, message_of
-from rlm_wasm.lazy_dataclass import dataclass
+from rlm_wasm.lazy_dataclass import dataclass, replace
 from rlm_wasm.llm import literal_calls
 from rlm_wasm.llm.budget import UNBOUNDED, Budget, Waiting, WorstCase
-from rlm_wasm.providers import strict_json, tries, vendor_rules
+from rlm_wasm.providers import completions, prices, strict_json, tries, vendor_rules
 from rlm_wasm.providers.aliases import ROLES, model_for
 from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
-from rlm_wasm.providers.completions import checked
+from rlm_wasm.providers.billing import may_have_cost
 from rlm_wasm.providers.info import ProviderInfo, info_of
-from rlm_wasm.providers.prices import price_of
 from rlm_wasm.providers.tokens import beside_texts, estimate_tokens, tokens_in_turns
 from rlm_wasm.records import Natural, structure, unstructure
 from rlm_wasm.results import money
@@ -103,6 +99,8 @@ class LlmCall:
     waiting: Waiting | None = None
     """While it waits for its place."""
     placed: bool = False
+    answer: Completion | None = None
+    """While what came is looked through."""
 
     @property
     def number(self) -> int:
@@ -127,7 +125,7 @@ class LlmCalls:
         recurse: Recurse | None = None,
         changed: Callable[[], None] = lambda: None,
         warn: Callable[[str], None] = lambda _text: None,
-        journal: Journal | None = None,
+        journal: journals.Journal | None = None,
         child_over: Callable[[int], None] = lambda _number: None,
         recorder: Recorder | None = None,
         parent: int | None = None,
@@ -163,6 +161,11 @@ class LlmCalls:
         self._refuses = False
         """The execution's program has calls that would be refused, so it is about to end."""
         self._span: tracing.Span = None
+
+    def let_go(self) -> None:
+        """The session is closed, and no call is under way: whom this knew goes at once, as it does itself."""
+        self._warn, self.child_over = lambda _text: None, lambda _number: None
+        self._recurse = None
 
     @property
     def deepest(self) -> int:
@@ -378,7 +381,7 @@ class LlmCalls:
         if info.free:
             return WorstCase(prompt, completion, 0.0)
         model = request.model or ""
-        cost = price_of(provider, model, prompt, completion)
+        cost = prices.price_of(provider, model, prompt, completion)
         if cost is None:
             raise UsageError(
                 f"the price of model {request.model!r} is unknown, and a cost limit is set: "
@@ -423,6 +426,8 @@ class LlmCalls:
             call.host_request.hold(len(url))
             read.append(url)
         if self.recorder.on:
+            import hashlib
+
             hashes = tuple(hashlib.sha256(url.encode()).hexdigest() for url in read)
             self.recorder.tell(events.CallSent, call=call.number, image_sha256=hashes)
         request = replace(call.request, images=tuple(read))
@@ -446,7 +451,7 @@ class LlmCalls:
 
     def _checked(self, call: LlmCall, completion: object) -> Completion:
         try:
-            return checked(completion, call.request)
+            return completions.checked(completion, call.request)
         except ProviderError as error:
             raise self._failed(call, error) from error
 
@@ -455,7 +460,13 @@ class LlmCalls:
             with tracing.inside(call.span), self._listening(call):
                 if call.host_request.durable and not call.recursive:
                     await call.host_request.to_be_sent()
-                completion = await work()
+                completion = completions.checked(await work(), call.request)
+            if len(completion.text) > _AT_ONCE:
+                call.answer = completion
+                call.host_request.arrives()
+                completion = _with_text(completion, await in_turns(whole_in_turns(completion.text)))
+            else:
+                completion = _with_text(completion, whole_characters(completion.text))
         except Exception as error:
             raise self._failed(call, error) from error
         except BaseException:
@@ -463,7 +474,7 @@ class LlmCalls:
             self._end(call, cancelled=True)
             tracing.call_failed(call.span, "cancelled")
             raise
-        return self._settle(call, await _whole(self._checked(call, completion)))
+        return self._settle(call, completion)
 
     # ---- for the run log
 
@@ -581,7 +592,9 @@ class LlmCalls:
     def _price(provider: Provider, model: str, used: Completion) -> float | None:
         """What an answer cost; None where nobody knows, or where the provider fails to say."""
         try:
-            return price_of(provider, model, used.prompt_tokens, used.completion_tokens, used.cached_tokens)
+            return prices.price_of(
+                provider, model, used.prompt_tokens, used.completion_tokens, used.cached_tokens
+            )
         except ProviderError:
             return None
 
@@ -602,7 +615,7 @@ class LlmCalls:
             self._settle_unknown(request, worst)
             self.asking.discard(key)
             if journal is not None:
-                journal.add(Kind.ASK_SETTLED, key)
+                journal.add(journals.Kind.ASK_SETTLED, key)
         if op is not None and self.recorder.on:
             self._tell_queued(request, op, worst)
         try:
@@ -616,20 +629,18 @@ class LlmCalls:
             self.recorder.tell(events.CallSent, call=request.id)
         try:
             if journal is not None:
-                journal.add(Kind.ASKING, key)
+                journal.add(journals.Kind.ASKING, key)
                 await journal.flush()
-            completion = await _whole(checked(await self._provider()[0].complete(request), request))
-        except Exception as error:
+            completion = completions.checked(await self._provider()[0].complete(request), request)
+            # At once, however long it is: from here on it stands in every snapshot, and is not paid again.
+            completion = _with_text(completion, whole_characters(completion.text))
+        except BaseException as error:
             self._log_own_failed(request, op, error)
             if may_have_cost(error):
                 self._settle_lost(request, worst)
             else:
                 self.budget.count_failed(sent=True)
                 self.budget.settle(worst)
-            raise
-        except BaseException as error:
-            self._log_own_failed(request, op, error)
-            self._settle_lost(request, worst)
             raise
         model = _model_of(request, completion)
         cost = self._count(request, completion, model, worst)
@@ -653,7 +664,7 @@ class LlmCalls:
             self.asked[key] = completion
             self._counted.discard(key)
         if journal is not None:
-            journal.add(Kind.ASKED, key, unstructure(completion))
+            journal.add(journals.Kind.ASKED, key, unstructure(completion))
             await journal.flush()
         return completion
 
@@ -666,7 +677,7 @@ class LlmCalls:
             self.budget.count()
             self._counted.add(key)
             if self._journal is not None:  # with the account: it may be long until the call has its place
-                self._journal.add(Kind.COUNTED, key)
+                self._journal.add(journals.Kind.COUNTED, key)
 
     @property
     def counted(self) -> Collection[str]:
@@ -686,24 +697,24 @@ class LlmCalls:
         self._counted = set(counted)
         self.placed = {call.number: call for call in placed}
 
-    def asked_before(self, kind: Kind, fields: list[Any]) -> None:
+    def asked_before(self, kind: journals.Kind, fields: list[Any]) -> None:
         """A journal says what recursive calls asked, and what was answered. Raises SnapshotCorrupt."""
-        if kind is Kind.PLACED:
+        if kind is journals.Kind.PLACED:
             self.place(PlacedCall(*fields))
             return
-        if kind is Kind.PLACED_OVER:
+        if kind is journals.Kind.PLACED_OVER:
             self.place_over(fields[0])
             return
         key = fields[0]
-        if kind is Kind.COUNTED:
+        if kind is journals.Kind.COUNTED:
             self._counted.add(key)
             return
-        if kind is Kind.ASKING:
+        if kind is journals.Kind.ASKING:
             self.asking.add(key)
             self._counted.add(key)
         else:
             self.asking.discard(key)
-        if kind is Kind.ASKED:
+        if kind is journals.Kind.ASKED:
             self.asked[key] = structure(Completion, fields[1], "an answer in the journal", SnapshotCorrupt)
 
     def place(self, call: PlacedCall) -> None:
@@ -780,10 +791,14 @@ class LlmCalls:
             return
         call.host_request.past_cancelling()
         if call.recursive:
-            self._forget_asked(call)
+            call.host_request.when_over(partial(self._forget_asked, call))
         if call.placed:
             call.placed = False
-            if cancelled:
+            if cancelled and call.answer is not None:  # nobody wants it any more, and it is paid
+                answer = call.answer
+                self._count(call.request, answer, _model_of(call.request, answer), call.worst)
+                self.budget.settle(call.worst)
+            elif cancelled:
                 self._settle_lost(call.request, call.worst)
             else:
                 self.budget.settle(call.worst)
@@ -964,14 +979,6 @@ class LlmCalls:
         return at_once_or_in_turns(work())
 
 
-def may_have_cost(error: Exception) -> bool:
-    """Whether a call that failed was perhaps answered, and is billed: the answer came too late or was none.
-
-    What a server refused (by a status of 400 or more), and what never reached one, costs nothing.
-    """
-    return isinstance(error, ProviderTimeout) or bool(getattr(error, "answered", False))
-
-
 def _model_of(request: CompletionRequest, completion: Completion) -> str:
     return (completion.model or request.model or "")[:MAX_MODEL_NAME]
 
@@ -1003,18 +1010,8 @@ async def _in_thread(provider: Provider, request: CompletionRequest) -> Completi
     return await asyncio.to_thread(run)
 
 
-async def _whole(completion: Completion) -> Completion:
-    """It without half a character, as an answer that was cut may end with.
-
-    At once where that can be: what is waited for here was paid for, and a snapshot taken meanwhile lacks it.
-    """
-    text = completion.text
-    if len(text) <= _AT_ONCE:
-        return _with_text(completion, whole_characters(text))
-    return _with_text(completion, await in_turns(whole_in_turns(text)))
-
-
 def _with_text(completion: Completion, text: str) -> Completion:
+    """It with its text looked through: half a character may stand at the end of an answer that was cut."""
     return completion if text is completion.text else replace(completion, text=text)
 
 

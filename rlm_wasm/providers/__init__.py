@@ -24,6 +24,10 @@ from rlm_wasm.providers.registry import (
 )
 
 if TYPE_CHECKING:
+    from rlm_wasm.providers import completions as completions
+    from rlm_wasm.providers import prices as prices
+    from rlm_wasm.providers import strict_json as strict_json
+    from rlm_wasm.providers import tries as tries
     from rlm_wasm.providers import vendor_rules as vendor_rules
     from rlm_wasm.providers.echo import EchoProvider
     from rlm_wasm.providers.openai import OpenAIProvider
@@ -34,6 +38,10 @@ if TYPE_CHECKING:
     from rlm_wasm.providers.wrappers.recording import RecordingProvider, ReplayProvider
     from rlm_wasm.providers.wrappers.retry import RetryProvider
 else:
+    completions = lazily("rlm_wasm.providers.completions")
+    prices = lazily("rlm_wasm.providers.prices")
+    strict_json = lazily("rlm_wasm.providers.strict_json")
+    tries = lazily("rlm_wasm.providers.tries")
     vendor_rules = lazily("rlm_wasm.providers.vendor_rules")
 
 __all__ = [

@@ -8,10 +8,9 @@ budget, record and replay) are providers too. What goes wrong is raised as a Pro
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
 from typing import Any, Literal, Protocol, runtime_checkable
 
-from rlm_wasm.lazy_dataclass import dataclass
+from rlm_wasm.lazy_dataclass import dataclass, field
 from rlm_wasm.records import Natural
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Final, Literal
 
 from rlm_wasm.errors import NoAnswer, ProviderError
+from rlm_wasm.lazy_dataclass import replace
 from rlm_wasm.providers.base import Completion, CompletionRequest
 from rlm_wasm.providers.tokens import estimate_prompt_tokens, estimate_tokens
 

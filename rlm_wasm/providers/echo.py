@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from rlm_wasm.providers.base import Completion, CompletionRequest, program_that_finishes_with
 from rlm_wasm.providers.tokens import estimate_prompt_tokens, estimate_tokens
 
@@ -28,6 +26,8 @@ class EchoProvider:
     async def complete(self, request: CompletionRequest) -> Completion:
         """Answer at once."""
         if request.json:
+            import json
+
             echoed = {"instruction": request.instruction, "data": request.data}
             text = json.dumps(echoed, ensure_ascii=False)
         else:

@@ -7,10 +7,9 @@ wants to know asks ``info_of``, so that one answer goes for calls, prices, plans
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
-from rlm_wasm.lazy_dataclass import dataclass
+from rlm_wasm.lazy_dataclass import dataclass, field
 
 if TYPE_CHECKING:
     from rlm_wasm.providers.base import Provider

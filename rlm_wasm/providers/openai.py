@@ -21,6 +21,7 @@ from rlm_wasm.errors import MissingKey, ProviderError, ProviderTimeout, RateLimi
 from rlm_wasm.providers import data_urls, tries
 from rlm_wasm.providers.base import Completion, CompletionRequest
 from rlm_wasm.providers.chat_answers import completion_of, is_retryable, read_answer, retry_after_s, words
+from rlm_wasm.providers.per_loop import PerLoop
 from rlm_wasm.providers.prices import PriceTable
 from rlm_wasm.providers.retries import DEFAULT_RETRIES, Retries
 from rlm_wasm.providers.vendor_rules import check_request, rules_of
@@ -34,6 +35,14 @@ ROLES: Final = {"cheap": "gpt-4.1-nano", "middle": "gpt-4o-mini", "good": "gpt-4
 """OpenAI's own."""
 DEFAULT_TIMEOUT_S: Final = 120.0
 _KEY_VARIABLE: Final = "OPENAI_API_KEY"
+
+
+class _Connections:
+    """Those of one event loop, which opened them, and who makes them."""
+
+    def __init__(self) -> None:
+        self.client: AsyncOpenAI | None = None
+        self.starting = asyncio.Lock()
 
 
 class OpenAIProvider:
@@ -74,9 +83,7 @@ class OpenAIProvider:
         self._secrets = Secrets(self._key, *keys)
         self._retries = Retries(max_retries)
         self._timeout_s = timeout_s
-        self._client: AsyncOpenAI | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._starting: asyncio.Lock | None = None
+        self._connections = PerLoop(_Connections)
 
     async def complete(self, request: CompletionRequest) -> Completion:
         """Ask, and wait for the whole answer. ``timeout_s`` covers all retries together."""
@@ -137,22 +144,19 @@ class OpenAIProvider:
         raise told from self._secrets.cause(failure)
 
     async def aclose(self) -> None:
-        """Close the connections. The provider may be used again afterwards."""
-        client, self._client = self._client, None
-        if client is not None and self._loop is asyncio.get_running_loop():
+        """Close the connections of the running event loop. The provider may be used again afterwards."""
+        here = self._connections.here()
+        client, here.client = here.client, None
+        if client is not None:
             await client.close()
 
     async def _started(self) -> AsyncOpenAI:
         """The client for this event loop; its import takes most of a second, so it comes late."""
-        loop = asyncio.get_running_loop()
-        if self._loop is not loop:
-            # Connections belong to the loop that opened them.
-            self._loop, self._client, self._starting = loop, None, asyncio.Lock()
-        assert self._starting is not None
-        async with self._starting:
-            if self._client is None:
-                self._client = await asyncio.to_thread(self._make_client)
-        return self._client
+        here = self._connections.here()
+        async with here.starting:
+            if here.client is None:
+                here.client = await asyncio.to_thread(self._make_client)
+        return here.client
 
     def _make_client(self) -> AsyncOpenAI:
         from openai import AsyncOpenAI, DefaultAioHttpClient

@@ -13,13 +13,9 @@ from collections import deque
 
 
 class Pace:
-    """The calls in flight and those that wait, on one event loop; a second loop begins anew."""
+    """The calls in flight and those that wait, on one event loop."""
 
     def __init__(self) -> None:
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._begin()
-
-    def _begin(self) -> None:
         self._in_flight = 0
         self._window = math.inf
         self._round = 0
@@ -34,11 +30,11 @@ class Pace:
 
     def pause_s(self) -> float:
         """Seconds until the next call may be sent."""
-        return max(0.0, self._resume_at - self._here().time())
+        return max(0.0, self._resume_at - asyncio.get_running_loop().time())
 
     async def enter(self) -> int:
         """Wait for a place; the round that the call belongs to. Each is to be followed by one ``leave``."""
-        loop = self._here()
+        loop = asyncio.get_running_loop()
         if self._waiting or not self._is_free(loop):
             placed = loop.create_future()
             self._waiting.append(placed)
@@ -65,24 +61,17 @@ class Pace:
 
         A call of an earlier round says nothing new: the bound was lowered since it was sent.
         """
-        loop = self._here()
+        loop = asyncio.get_running_loop()
         self._resume_at = max(self._resume_at, loop.time() + pause_s)
         if of_round == self._round:
             self._round += 1
             self._window = max(1.0, min(self._window, self._in_flight) / 2)
 
-    def _here(self) -> asyncio.AbstractEventLoop:
-        loop = asyncio.get_running_loop()
-        if self._loop is not loop:
-            self._loop = loop
-            self._begin()
-        return loop
-
     def _is_free(self, loop: asyncio.AbstractEventLoop) -> bool:
         return loop.time() >= self._resume_at and self._in_flight < int(min(self._window, 1 << 30))
 
     def _start_waiting(self) -> None:
-        loop = self._here()
+        loop = asyncio.get_running_loop()
         while self._waiting and self._is_free(loop):
             placed = self._waiting.popleft()
             if not placed.cancelled():

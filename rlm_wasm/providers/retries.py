@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from rlm_wasm.errors import ProviderError, RateLimited, UsageError
 from rlm_wasm.providers import tries
 from rlm_wasm.providers.pace import Pace
+from rlm_wasm.providers.per_loop import PerLoop
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -49,7 +50,7 @@ class Retries:
             raise UsageError(f"retries must be a whole number from 0, got {retries!r}")
         self._most = retries
         self._draw = draw
-        self._pace = Pace()
+        self._paces = PerLoop(Pace)
 
     async def run(
         self,
@@ -63,12 +64,12 @@ class Retries:
         ``timeout_s`` is the time that all tries have together: it ends no try, but no pause goes beyond it.
         ``where`` names the server in errors. What ``ask`` raises in its last try is raised.
         """
-        loop = asyncio.get_running_loop()
+        loop, pace = asyncio.get_running_loop(), self._paces.here()
         until = None if timeout_s is None else loop.time() + timeout_s
         tried = 0
         while True:
-            self._check_pause(until, where)
-            of_round = await self._pace.enter()
+            self._check_pause(pace, until, where)
+            of_round = await pace.enter()
             answered = False
             told = tries.count()
             try:
@@ -83,12 +84,12 @@ class Retries:
                 pause_s = self._pause_s(error, tried)
                 slows_all = error.retryable and _is_for_now(error)
                 if slows_all:
-                    self._slow_down(of_round, pause_s, where)
+                    self._slow_down(pace, of_round, pause_s, where)
                 late = until is not None and loop.time() + pause_s >= until
                 if not error.retryable or error.answered or tried == self._most or late:
                     raise
             finally:
-                self._pace.leave(answered=answered)
+                pace.leave(answered=answered)
             tried += 1
             if not slows_all:
                 await asyncio.sleep(pause_s)
@@ -99,10 +100,11 @@ class Retries:
         longest = min(FIRST_PAUSE_S * 2.0 ** min(tried, 30), LONGEST_PAUSE_S)
         return longest * (1.0 + self._draw()) / 2.0
 
-    def _slow_down(self, of_round: int, pause_s: float, where: str) -> None:
-        before = self._pace.at_once
-        self._pace.slow_down(of_round, pause_s)
-        at_once = self._pace.at_once
+    @staticmethod
+    def _slow_down(pace: Pace, of_round: int, pause_s: float, where: str) -> None:
+        before = pace.at_once
+        pace.slow_down(of_round, pause_s)
+        at_once = pace.at_once
         if at_once != before:
             calls = "1 call" if at_once == 1 else f"{at_once} calls"
             level = logging.INFO if pause_s >= WORTH_A_WORD_S else logging.DEBUG
@@ -110,9 +112,10 @@ class Retries:
                 level, "%s refuses for now: waiting %.3g s, then at most %s at once", where, pause_s, calls
             )
 
-    def _check_pause(self, until: float | None, where: str) -> None:
+    @staticmethod
+    def _check_pause(pace: Pace, until: float | None, where: str) -> None:
         """A call whose time is over before the pause is fails at once."""
-        pause_s = self._pace.pause_s()
+        pause_s = pace.pause_s()
         if until is not None and pause_s and asyncio.get_running_loop().time() + pause_s >= until:
             raise RateLimited(
                 f"{where} refused an earlier call and wants no other for {pause_s:.3g} s more, when this"

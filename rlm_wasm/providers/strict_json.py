@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from typing import Any, Final, NoReturn
 
@@ -16,6 +15,8 @@ def loads(text: str) -> Any:
     NaN and Infinity are no JSON; an integer of thousands of digits is read as the float that it
     rounds to. Raises ValueError for what is no JSON, or is nested too deeply to be read.
     """
+    import json
+
     try:
         return json.loads(text, parse_constant=_refuse, parse_int=_integer)
     except RecursionError:

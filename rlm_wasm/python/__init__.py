@@ -7,18 +7,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
-from rlm_wasm.capabilities.python import PythonBackend
 from rlm_wasm.capabilities.workspace import Workspace
 from rlm_wasm.errors import CapabilityDenied, UsageError
 from rlm_wasm.lazy import lazily
 from rlm_wasm.limits import Limits
-from rlm_wasm.python.place import FamilyPlace
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rlm_wasm.capabilities.python import PythonBackend
     from rlm_wasm.python import session_python as session_python
+    from rlm_wasm.python.place import FamilyPlace
 else:
     session_python = lazily("rlm_wasm.python.session_python")
 

@@ -5,7 +5,9 @@ The back end is made at the first use, so that a program without Python never pa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from rlm_wasm.capabilities.python import PythonBackend, PythonReply, WhenDone
@@ -42,6 +44,9 @@ class SessionPython:
         self._backend: PythonBackend | None = None
         self._saved: bytes | None = None
         """Captured variables of a snapshot that no back end was made for yet."""
+        self.operations_over = 0
+        """Operations that are over. Variables that were captured before that are of an earlier moment."""
+        self._holders = 0
 
     def table(self) -> dict[str, Handler]:
         """The operations."""
@@ -67,7 +72,7 @@ class SessionPython:
 
     def _run(self, name: str, operation: str, what: Any, arguments: list[Any] | bytes) -> Any:
         self._log.add(name, what, "host")
-        if self._backend is None or self._changed is not None:
+        if self._backend is None or self._changed is not None or self._holders:
             return self._run_and_tell(operation, arguments)
         begun = self._begun(self._backend, operation, arguments)
         return (
@@ -82,9 +87,11 @@ class SessionPython:
                 operation, arguments, fuel=self._fuel_left(), timeout_s=self._time_left() or 1.0
             )
         except Exception as error:
+            self.operations_over += 1
             self._charge(getattr(error, "fuel", 0))
             raise
         if isinstance(reply, PythonReply):
+            self.operations_over += 1
             self._charge(reply.fuel)
         return reply
 
@@ -96,11 +103,24 @@ class SessionPython:
         except Exception as error:
             self._charge(getattr(error, "fuel", 0))
             raise
+        finally:
+            self.operations_over += 1
         self._charge(reply.fuel)
         return _encoded(reply)
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """In the body no operation begins: what is captured then stays as it is, but for one under way."""
+        self._holders += 1
+        try:
+            yield
+        finally:
+            self._holders -= 1
+
     async def _run_and_tell(self, operation: str, arguments: list[Any] | bytes) -> Any:
         backend = await self._opened()
+        while self._holders:
+            await asyncio.sleep(0)
         try:
             return await self._finished(self._begun(backend, operation, arguments))
         finally:
@@ -128,6 +148,7 @@ class SessionPython:
         if self._backend is not None:
             await self._backend.reset()
         self._saved = None
+        self.operations_over += 1
 
     async def capture(self) -> bytes | None:
         """The variables, for a snapshot."""

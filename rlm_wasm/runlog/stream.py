@@ -9,9 +9,9 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
+from rlm_wasm.lazy_dataclass import replace
 from rlm_wasm.runlog import events
 
 Reader = Callable[["events.Record"], None]

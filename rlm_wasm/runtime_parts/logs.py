@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 from typing import TYPE_CHECKING, Any
 
 from rlm_wasm.errors import UsageError
-from rlm_wasm.runlog.file import FileLog
 from rlm_wasm.runlog.stream import Reader
 
 if TYPE_CHECKING:
+    from rlm_wasm.runlog.file import FileLog
     from rlm_wasm.viewer.server import Viewer
 
 
@@ -17,6 +17,7 @@ class RunLogs:
     """Of one Runtime; ``log`` is its argument of that name. Raises UsageError for what is no log."""
 
     def __init__(self, log: Any) -> None:
+        self._files: list[FileLog] = []
         self._stores: list[Any] = []
         """Opened for the log alone."""
         self._viewers: list[Viewer] = []
@@ -24,8 +25,12 @@ class RunLogs:
         self.readers: tuple[Reader, ...] = tuple(map(self._reader, given))
 
     def _reader(self, log: Any) -> Reader:
-        if isinstance(log, Path) or (isinstance(log, str) and "://" not in log):
-            return FileLog(log)
+        if isinstance(log, os.PathLike) or (isinstance(log, str) and "://" not in log):
+            from rlm_wasm.runlog.file import FileLog
+
+            file = FileLog(os.fspath(log))
+            self._files.append(file)
+            return file
         if isinstance(log, str):
             from rlm_wasm.store import open_store
 
@@ -58,9 +63,9 @@ class RunLogs:
         for viewer in self._viewers:
             await viewer.aclose()
         for reader in self.readers:
-            if isinstance(reader, FileLog):
-                reader.close()
-            elif hasattr(reader, "runs"):
+            if hasattr(reader, "runs"):
                 await reader.aclose()  # type: ignore[attr-defined]
+        for file in self._files:
+            file.close()
         for store in self._stores:
             await store.aclose()

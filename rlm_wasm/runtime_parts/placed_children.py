@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rlm_wasm.errors import SessionClosed
-from rlm_wasm.execution.journal import Trouble
 from rlm_wasm.grants import Grants
+from rlm_wasm.lazy_dataclass import replace
 from rlm_wasm.session import Session
 from rlm_wasm.session_parts import placed, serving
 from rlm_wasm.turns import in_turns
 
 if TYPE_CHECKING:
+    from rlm_wasm.execution.journal import Trouble
     from rlm_wasm.runtime_parts.opening import Opener
     from rlm_wasm.session_parts.placed import Told, Work
     from rlm_wasm.store.database import DatabaseStore

@@ -12,10 +12,13 @@ import os
 import stat
 import sys
 from collections.abc import Callable
-from pathlib import Path
-from typing import TypeVar
+from contextlib import suppress
+from typing import TYPE_CHECKING, TypeVar
 
 from rlm_wasm.errors import UntrustedFile
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _T = TypeVar("_T")
 
@@ -24,18 +27,19 @@ _HAS_OWNERS = hasattr(os, "getuid")
 """On Windows a file has no owner and mode of this kind; the user's own folder is closed by its ACL."""
 
 
-def cache_dir() -> Path:
+def cache_dir() -> str:
     """Where compiled code is kept: RLM_WASM_CACHE, or the user's cache folder."""
     given = os.environ.get("RLM_WASM_CACHE")
     if given:
-        return Path(given)
-    if sys.platform == "linux" and Path(os.environ.get("HOME", "")).is_absolute():
+        return given
+    home = os.environ.get("HOME", "")
+    if sys.platform == "linux" and os.path.isabs(home):
         # As platformdirs has it, which takes longer to import than a program to run.
         base = os.environ.get("XDG_CACHE_HOME", "")
-        return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "rlm-wasm"
+        return os.path.join(base if os.path.isabs(base) else os.path.join(home, ".cache"), "rlm-wasm")
     import platformdirs
 
-    return Path(platformdirs.user_cache_dir("rlm-wasm"))
+    return platformdirs.user_cache_dir("rlm-wasm")
 
 
 class CompiledCache:
@@ -44,11 +48,11 @@ class CompiledCache:
     ``problem`` is empty, or says why the folder is not used: then everything is compiled at each start.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
-        self.folder = folder or cache_dir()
+    def __init__(self, folder: str | Path | None = None) -> None:
+        self.folder = os.fspath(folder or cache_dir())
         self.problem = ""
         try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.makedirs(self.folder, mode=0o700, exist_ok=True)
             os.close(self._open_folder())
         except UntrustedFile as refused:
             self.problem = str(refused)
@@ -75,7 +79,7 @@ class CompiledCache:
             return cached, True
         compiled = compile_module()
         try:
-            write_atomically(self.folder / name, serialize(compiled))
+            write_atomically(os.path.join(self.folder, name), serialize(compiled))
         except OSError:
             return compiled, False  # a full disk: it works without
         return self._from_cache(name, from_file) or compiled, False
@@ -96,7 +100,7 @@ class CompiledCache:
         except (UntrustedFile, OSError):
             return None
         try:
-            return from_file(_path_of(handle, self.folder / name))
+            return from_file(_path_of(handle, os.path.join(self.folder, name)))
         finally:
             os.close(handle)
 
@@ -105,19 +109,19 @@ class CompiledCache:
         flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
         flags |= getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
         if not _HAS_OWNERS:
-            return os.open(self.folder / name, flags)
+            return os.open(os.path.join(self.folder, name), flags)
         folder = self._open_folder()
         try:
             handle = os.open(name, flags, dir_fd=folder)
         finally:
             os.close(folder)
-        return _trusted(handle, str(self.folder / name), stat.S_ISREG)
+        return _trusted(handle, os.path.join(self.folder, name), stat.S_ISREG)
 
     def _open_folder(self) -> int:
         if not _HAS_OWNERS:
             return os.open(os.devnull, os.O_RDONLY)
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-        return _trusted(os.open(self.folder, flags), str(self.folder), stat.S_ISDIR)
+        return _trusted(os.open(self.folder, flags), self.folder, stat.S_ISDIR)
 
 
 def _trusted(handle: int, name: str, of_kind: Callable[[int], bool]) -> int:
@@ -135,24 +139,26 @@ def _trusted(handle: int, name: str, of_kind: Callable[[int], bool]) -> int:
     return handle
 
 
-def _path_of(handle: int, path: Path) -> str:
+def _path_of(handle: int, path: str) -> str:
     """A name of what the descriptor stands for: the very file that was looked at, whatever its path is."""
     if sys.platform == "linux":
         return f"/proc/self/fd/{handle}"
-    if sys.platform != "win32" and Path("/dev/fd").is_dir():
+    if sys.platform != "win32" and os.path.isdir("/dev/fd"):
         return f"/dev/fd/{handle}"
-    return str(path)
+    return path
 
 
-def write_atomically(path: Path, content: bytes | bytearray) -> None:
+def write_atomically(path: str, content: bytes | bytearray) -> None:
     """Write so that a reader sees all of it or nothing; only this user can read it. Raises OSError."""
     import tempfile  # for what happens once
 
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+    folder, own_name = os.path.split(path)
+    handle, name = tempfile.mkstemp(dir=folder, prefix=own_name)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
-        Path(name).replace(path)
+        os.replace(name, path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            os.unlink(name)
         raise

@@ -5,25 +5,26 @@ The compiled guest is kept in the cache of compiled modules (compiled_cache.py).
 
 from __future__ import annotations
 
-import hashlib
-import json
+import ast
 import os
 import sys
 import threading
 import weakref
 from collections.abc import Callable
 from ctypes import addressof, c_void_p
-from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from rlm_wasm.errors import InternalError
 from rlm_wasm.sandbox import c_api as wasm
 from rlm_wasm.sandbox.compiled_cache import CompiledCache
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 FAR = 1 << 40
 """Where fuel stands while no program runs."""
 
-_GUEST = Path(__file__).parent.parent / "_guest"
+_GUEST = os.path.join(os.path.dirname(os.path.dirname(__file__)), "_guest", "guest.wasm")
 
 
 class Module:
@@ -42,15 +43,14 @@ def _owned(owner: object, delete: Callable[[int], None], at: int) -> None:
     weakref.finalize(owner, delete, at).atexit = False
 
 
-def guest_path() -> Path:
-    """The shipped guest module, or what says how to build it."""
-    path = _GUEST / "guest.wasm"
-    if not path.is_file():
+def guest_path() -> str:
+    """Where the shipped guest module is. Raises InternalError, which says how to build one."""
+    if not os.path.isfile(_GUEST):
         raise InternalError(
-            f"the guest image {path} is missing: install the package (pip install .), "
+            f"the guest image {_GUEST} is missing: install the package (pip install .), "
             "or run python build/make_guest.py in a source tree"
         )
-    return path
+    return _GUEST
 
 
 _home = os.getpid()
@@ -69,8 +69,8 @@ class Engine:
     """Those of other guests, by their SHA-256."""
     _lock: ClassVar[threading.Lock] = threading.Lock()
 
-    def __init__(self, guest: Path | bytes | None = None) -> None:
-        self._guest = guest_path() if guest is None else guest
+    def __init__(self, guest: str | Path | bytes | None = None) -> None:
+        self._guest = guest if isinstance(guest, bytes) else os.fspath(guest or guest_path())
         self.image_hash = _image_hash(self._guest)
         config = wasm.config_new()
         wasm.config_consume_fuel(config, True)
@@ -105,7 +105,7 @@ class Engine:
     @classmethod
     def of(cls, image: bytes) -> Engine:
         """The engine of another guest, such as an earlier release's, made at the first call."""
-        key = hashlib.sha256(image).hexdigest()
+        key = _sha256(image)
         with cls._lock:
             if key not in cls._kept:
                 cls._kept[key] = cls(image)
@@ -113,7 +113,7 @@ class Engine:
 
     def image(self) -> bytes:
         """The guest as it ships: a WebAssembly module, whose SHA-256 is ``image_hash``."""
-        return self._guest if isinstance(self._guest, bytes) else self._guest.read_bytes()
+        return self._guest if isinstance(self._guest, bytes) else _content(self._guest)
 
     def instantiate(self, memory_limit: int) -> tuple[int, int, wasm.Handle]:
         """A new instance: its store, the store's context, and the handle.
@@ -172,15 +172,9 @@ class Engine:
 
     def cache_key(self) -> str:
         """Changes with everything that compiled code depends on."""
-        library = Path(wasm.LIBRARY).stat()  # stands for its version: asking for that takes 20 ms
-        parts = [
-            self.image_hash,
-            f"{library.st_size}-{library.st_mtime_ns}",
-            _machine(),
-            sys.platform,
-            "config-2",
-        ]
-        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+        library = os.stat(wasm.LIBRARY)  # stands for its version: asking for that takes 20 ms
+        version = f"{library.st_size:x}-{library.st_mtime_ns:x}"
+        return "-".join((self.image_hash[:32], version, _machine(), sys.platform, "config2"))
 
 
 def _renew_lock() -> None:
@@ -220,14 +214,26 @@ def failure_of(error: int | None, trap: int | None) -> tuple[str, str]:
     return "trap", wasm.text_of_error(error) if error else "no reason was given"
 
 
-def _image_hash(path: Path | bytes) -> str:
+def _image_hash(guest: str | bytes) -> str:
     """The module's SHA-256: from the build's own note where it fits, else computed."""
-    if isinstance(path, bytes):
-        return hashlib.sha256(path).hexdigest()
+    if isinstance(guest, bytes):
+        return _sha256(guest)
     try:
-        note = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        if note["bytes"] == path.stat().st_size:
+        # JSON of numbers and texts: Python reads it, too, without a module that nothing else here needs.
+        note = ast.literal_eval(_content(f"{os.path.splitext(guest)[0]}.json").decode())
+        if note["bytes"] == os.stat(guest).st_size:
             return str(note["sha256"])
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, SyntaxError, KeyError, TypeError):
         pass
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return _sha256(_content(guest))
+
+
+def _content(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def _sha256(content: bytes) -> str:
+    import hashlib
+
+    return hashlib.sha256(content).hexdigest()

@@ -63,24 +63,29 @@ class InstancePool:
             self._did_much = size != engine.image_size
             instance.delete()
             return
-        # The guest's word says what is worth a copy, no more: whatever was written becomes what it was.
-        touched = size // PAGE if instance.report is None else instance.report.touched_end
-        own = [(start, min(count, touched - start)) for start, count in runs if start < touched]
-        self._did_much = _pages(own) > self.small_pages
-        if not self._did_much and _pages(runs) > self.small_pages:  # what others wrote is not worth one
-            if not all(drop(instance.base, start, count) for start, count in _rest(runs, touched)):
-                instance.delete()
-                return
-            runs = own
         pages = _pages(runs)
+        if pages <= self.small_pages:
+            self._did_much = False
+        else:
+            # The guest's word says what is worth a copy, no more: whatever was written becomes what it was.
+            touched = size // PAGE if instance.report is None else instance.report.touched_end
+            own = [(start, min(count, touched - start)) for start, count in runs if start < touched]
+            own_pages = _pages(own)
+            self._did_much = own_pages > self.small_pages
+            if not self._did_much:  # what others wrote is not worth one
+                if not all(drop(instance.base, start, count) for start, count in _rest(runs, touched)):
+                    instance.delete()
+                    return
+                runs, pages = own, own_pages
         kept = self._room_for(engine, pages)
         if kept is None:
             instance.delete()
             return
         pristine, _ = pristine_memory(engine)
+        base = instance.base
         for start, count in runs:
             at = start * PAGE
-            memmove(instance.base + at, pristine + at, count * PAGE)
+            memmove(base + at, pristine + at, count * PAGE)
         kept.append((instance, pages))  # not before: another thread may take it from there at once
 
     def _of(self, engine: Engine) -> tuple[_Spare, _Spare]:
@@ -100,7 +105,10 @@ class InstancePool:
 
 
 def _pages(runs: list[tuple[int, int]]) -> int:
-    return sum(count for _, count in runs)
+    pages = 0
+    for _, count in runs:
+        pages += count
+    return pages
 
 
 def _rest(runs: list[tuple[int, int]], end: int) -> list[tuple[int, int]]:

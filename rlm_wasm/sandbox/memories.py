@@ -10,12 +10,11 @@ as long as a few dozen pages.
 from __future__ import annotations
 
 import ctypes
-import mmap
 import re
 import sys
 from collections.abc import Callable, Generator, Iterable
 from ctypes import addressof, c_uint64
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from rlm_wasm.errors import SandboxCrashed
 from rlm_wasm.lazy_dataclass import dataclass
@@ -34,6 +33,9 @@ from rlm_wasm.sandbox.pages import (
 )
 from rlm_wasm.sandbox.snapshot import Image, LayeredImage, MemoryImage
 from rlm_wasm.sandbox.texts import BEGINS, LongText
+
+if TYPE_CHECKING:
+    import mmap
 
 _WASM_PAGE = 65536
 
@@ -388,6 +390,8 @@ def _can_map() -> bool:
     """Whether pages can be mapped from a layer, and the kernel then says which of them were written."""
     if sys.platform != "linux":
         return False
+    import mmap
+
     try:
         extent = LayerFile.current().reserve(3)
         memory = mmap.mmap(-1, 4 * PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)

@@ -222,19 +222,15 @@ def _looked_up(handle: int, base: int, count: int) -> list[tuple[int, int]] | No
         return None
     if len(raw) != count * 8:
         return None
-    return [(run.start(), run.end() - run.start()) for run in _ONES.finditer(raw[7::8].translate(_WRITTEN))]
+    return [
+        (run.start(), run.end() - run.start()) for run in re.finditer(_ONES, raw[7::8].translate(_WRITTEN))
+    ]
 
 
-_ONES = re.compile(rb"\x01+")
+_ONES = rb"\x01+"  # compiled where a kernel has no other way
 
 
 # Linux 6.7 has a system call that looks for such pages itself: PAGEMAP_SCAN, of linux/fs.h.
-class _Region(ctypes.Structure):
-    _fields_ = [("start", ctypes.c_uint64), ("end", ctypes.c_uint64), ("categories", ctypes.c_uint64)]
-    start: int
-    end: int
-
-
 class _Scan(ctypes.Structure):
     _fields_ = [
         (name, ctypes.c_uint64)
@@ -262,13 +258,15 @@ _SCAN = 0xC0606610  # _IOWR('f', 16, struct pm_scan_arg)
 _FILE, _PRESENT, _SWAPPED = 1 << 2, 1 << 3, 1 << 4
 _MAX_REGIONS = 256
 """More of them are looked up by the table."""
+_REGION = 3
+"""Words of a region: its start, its end, and what its pages are."""
 
 
 class _Scanner(threading.local):
     """A question of PAGEMAP_SCAN, and room for its answer: made once a thread."""
 
     def __init__(self) -> None:
-        self.regions = (_Region * _MAX_REGIONS)()
+        self.regions = (ctypes.c_uint64 * (_MAX_REGIONS * _REGION))()
         self.question = _Scan(
             size=ctypes.sizeof(_Scan),
             regions=ctypes.addressof(self.regions),
@@ -277,6 +275,7 @@ class _Scanner(threading.local):
             all_of=_FILE,
             any_of=_PRESENT | _SWAPPED,
         )
+        self.question_at = ctypes.addressof(self.question)
 
 
 def _io_control() -> Any:
@@ -298,20 +297,19 @@ def _scanned(handle: int, base: int, count: int) -> list[tuple[int, int]] | None
     global _scans
     if not _scans or _ioctl is None:
         return None
-    question, regions = _scanner.question, _scanner.regions
+    scanner = _scanner
+    question = scanner.question
     end = base + count * PAGE
     question.start, question.end = base, end
-    result = _ioctl(handle, _SCAN, ctypes.addressof(question))
+    result = _ioctl(handle, _SCAN, scanner.question_at)
     if result < 0:
         _scans = False
         return None
     if question.walk_end != end:
         return None
-    runs = []
-    for region in regions[:result]:
-        first = region.start
-        runs.append(((first - base) // PAGE, (region.end - first) // PAGE))
-    return runs
+    words = scanner.regions[: result * _REGION]
+    starts, ends = words[::_REGION], words[1::_REGION]
+    return [((start - base) // PAGE, (end - start) // PAGE) for start, end in zip(starts, ends, strict=True)]
 
 
 _opened: tuple[int, int | None] = (0, None)
@@ -332,7 +330,7 @@ def _pagemap() -> int | None:
     return _opened[1]
 
 
-_FREE = re.compile(rb"\x00{16,}")
+_FREE = rb"\x00{16,}"
 """Runs of free pages that are worth a system call."""
 _MADV_DONTNEED = 4
 _GIVEN_AT_ONCE = 2048
@@ -348,7 +346,7 @@ def give_back(base: int, used: bytes) -> Generator[None, None, int]:
     if _madvise is None:
         return 0
     given = 0
-    for run in _FREE.finditer(used):
+    for run in re.finditer(_FREE, used):
         for start in range(run.start(), run.end(), _GIVEN_AT_ONCE):
             count = min(_GIVEN_AT_ONCE, run.end() - start)
             if _madvise(base + start * PAGE, count * PAGE, _MADV_DONTNEED) == 0:

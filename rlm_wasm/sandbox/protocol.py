@@ -12,15 +12,13 @@ takes a fifth of the time in which a process imports this package and answers it
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import re
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from enum import IntEnum
-from fractions import Fraction
 from functools import lru_cache
 from itertools import chain
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import cbor2
 
@@ -33,15 +31,20 @@ from rlm_wasm.data import (
     Struct,
     Symbol,
     VoidType,
+    fraction_type,
+    is_fraction,
     member_order,
     whole_characters,
     with_whole_characters,
 )
 from rlm_wasm.errors import Unencodable
-from rlm_wasm.lazy_dataclass import dataclass
+from rlm_wasm.lazy_dataclass import MISSING, dataclass, field, said_of_fields
 from rlm_wasm.sandbox.pages import address_of, at_once, gathered
 from rlm_wasm.sandbox.texts import LONG_TEXT, LongText, text_in
 from rlm_wasm.sandbox.uncollected import Uncollected
+
+if TYPE_CHECKING:
+    from fractions import Fraction
 
 
 class GuestStatus(IntEnum):
@@ -133,9 +136,10 @@ def _error_report(value: Any) -> ErrorReport:
     return record(ErrorReport, value)
 
 
-def wire(check: Check, doc: str, default: Any = dataclasses.MISSING) -> Any:
+def wire(check: Check, doc: str, default: Any = MISSING) -> Any:
     """A field of a message: how it is checked, and what it means."""
-    return dataclasses.field(default=default, metadata={"check": check, "doc": doc})
+    given = {} if default is MISSING else {"default": default}
+    return field(**given, metadata={"check": check, "doc": doc})
 
 
 def record(kind: type[T], value: Any) -> T:
@@ -157,7 +161,7 @@ _CHECKS: dict[type, dict[str, Check]] = {}
 def _checks_of(kind: type[Any]) -> dict[str, Check]:
     checks = _CHECKS.get(kind)
     if checks is None:
-        checks = _CHECKS[kind] = {f.name: f.metadata["check"] for f in dataclasses.fields(kind)}
+        checks = _CHECKS[kind] = {name: said["check"] for name, (_, said) in said_of_fields(kind).items()}
     return checks
 
 
@@ -623,9 +627,17 @@ _ENCODERS: dict[type, Any] = {
     set: _encode_set,
     frozenset: _encode_set,
     Box: lambda encoder, value: encoder.encode(_tagged(TAG_BOX, [value.value])),
-    # cbor2's own encoder makes a tuple of the two parts, which would become a vector
-    Fraction: lambda encoder, value: encoder.encode(_tagged(30, [value.numerator, value.denominator])),
 }
+
+
+def _encoders() -> dict[type, Any]:
+    """With Fractions, where there are any: of their parts cbor2 makes a tuple, which would be a vector."""
+    kind = fraction_type()
+    if kind is not None and kind not in _ENCODERS:
+        _ENCODERS[kind] = lambda encoder, value: encoder.encode(
+            _tagged(30, [value.numerator, value.denominator])
+        )
+    return _ENCODERS
 
 
 def _no_form(encoder: Any, value: Any) -> None:
@@ -664,11 +676,11 @@ def encode(value: Any) -> bytes:
         _check_nesting(value)
     try:
         try:
-            return cbor2.dumps(value, encoders=_ENCODERS, default=_no_form)
+            return cbor2.dumps(value, encoders=_encoders(), default=_no_form)
         except (cbor2.CBOREncodeError, UnicodeEncodeError) as error:
             if not isinstance(error.__cause__ or error, UnicodeEncodeError):
                 raise
-            return cbor2.dumps(with_whole_characters(value), encoders=_ENCODERS, default=_no_form)
+            return cbor2.dumps(with_whole_characters(value), encoders=_encoders(), default=_no_form)
     except (cbor2.CBOREncodeError, RecursionError, UnicodeEncodeError, ValueError) as error:
         raise Unencodable(str(error)) from error
 
@@ -690,6 +702,8 @@ def _fraction(value: Any) -> Fraction:
     above, below = _pair(value)
     if _integer(below) == 0:
         raise Unencodable("a rational with denominator 0")
+    from fractions import Fraction
+
     return Fraction(_integer(above), below)
 
 
@@ -731,11 +745,11 @@ def _struct(value: Any) -> Generator[None, None, Struct]:
         raise Unencodable("a struct of other fields than it names")
     fields: dict[str, Any] = {}
     counts: dict[str, int] = {}  # kept for all fields: a guest may give a hundred thousand one name
-    for at, (field, item) in enumerate(zip(names, items, strict=True), 1):
-        key = str(_symbol(field))
+    for at, (label, item) in enumerate(zip(names, items, strict=True), 1):
+        key = str(_symbol(label))
         while key in fields:
-            counts[field] = counts.get(field, 1) + 1
-            key = f"{field}#{counts[field]}"
+            counts[label] = counts.get(label, 1) + 1
+            key = f"{label}#{counts[label]}"
         fields[key] = item
         if at % _ITEMS_A_TURN == 0:
             yield
@@ -1070,14 +1084,14 @@ def text_reply(encoded: bytes, start: int = 0) -> Generator[None, None, TextRepl
     """What stands there from ``start`` on, where it is an item that brings a long text."""
     if len(encoded) - start < LONG_TEXT:
         return None
-    head = _TEXT_REPLY.match(encoded, start)
+    head = re.compile(_TEXT_REPLY).match(encoded, start)
     if head is None or len(encoded) - head.end() != int.from_bytes(head[2], "big"):
         return None
     text = yield from text_in(encoded, head.end())
     return None if text is None else TextReply(cbor2.loads(head[1]), text)
 
 
-_TEXT_REPLY = re.compile(rb"\x83([\x00-\x17]|\x18.|\x19..|\x1a.{4}|\x1b.{8})\xf5\x7a(.{4})", re.DOTALL)
+_TEXT_REPLY = rb"(?s)\x83([\x00-\x17]|\x18.|\x19..|\x1a.{4}|\x1b.{8})\xf5\x7a(.{4})"
 
 
 def part_of(encoded: bytes) -> Part:
@@ -1222,7 +1236,7 @@ def head_of(major: int, number: int) -> bytes:
 
 def plain_number(value: Any) -> float | None:
     """A finite real, or None."""
-    if isinstance(value, bool) or not isinstance(value, int | float | Fraction):
+    if isinstance(value, bool) or not (isinstance(value, int | float) or is_fraction(value)):
         return None
     try:
         number = float(value)

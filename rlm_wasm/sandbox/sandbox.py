@@ -14,18 +14,19 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from ctypes import memmove, string_at
 from functools import partial
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from rlm_wasm.errors import InstanceLost, InternalError, MessageTooLarge
 from rlm_wasm.sandbox import c_api as wasm
-from rlm_wasm.sandbox import protocol
+from rlm_wasm.sandbox import memories, protocol, snapshot
 from rlm_wasm.sandbox.engine import Engine, failure_of
 from rlm_wasm.sandbox.instance import Instance
 from rlm_wasm.sandbox.instance_pool import InstancePool
-from rlm_wasm.sandbox.memories import Subject, memories
 from rlm_wasm.sandbox.pages import PAGE, at_once, gathered, give_back, spread
-from rlm_wasm.sandbox.snapshot import Image, LayeredImage, PackedImage
 from rlm_wasm.sandbox.texts import LONG_TEXT, LongText
+
+if TYPE_CHECKING:
+    from rlm_wasm.sandbox.snapshot import Image, PackedImage
 
 DONE, SUSPENDED, PREEMPTED, FAILED = range(4)
 
@@ -165,9 +166,11 @@ class Sandbox:
         image = self._frozen
         if image is None:
             raise self._gone("entered")
-        if isinstance(image, PackedImage):
+        if isinstance(image, snapshot.PackedImage):
             image = yield from image.unpacked()
-        instance = yield from memories().made(partial(_pool.acquire, self._engine, self._memory_limit), image)
+        instance = yield from memories.memories().made(
+            partial(_pool.acquire, self._engine, self._memory_limit), image
+        )
         if self._i is not None or self._frozen is None:  # somebody who could not wait was here meanwhile
             instance.delete()
             return self._awake()
@@ -180,7 +183,7 @@ class Sandbox:
         frozen = self._frozen
         if frozen is None:
             return 0
-        return frozen.own_bytes if isinstance(frozen, LayeredImage) else frozen.pages * PAGE
+        return frozen.own_bytes if isinstance(frozen, snapshot.LayeredImage) else frozen.pages * PAGE
 
     def capture(self) -> Image:
         """The memory as it is now. Possible between any two runs."""
@@ -200,14 +203,14 @@ class Sandbox:
             return (yield from self._thawed())
         with self._held():
             runs = self.runs
-            subject = Subject(
+            subject = memories.Subject(
                 self._engine,
                 instance,
                 self._page_map(instance),
                 partial(self._check_there, instance),
                 lambda: self.runs == runs and self._i is instance,
             )
-            image, intact = yield from memories().capture(subject)
+            image, intact = yield from memories.memories().capture(subject)
         if subject.unchanged():
             self._captured = runs, weakref.ref(image)
         if not intact and self._i is instance:
@@ -219,7 +222,7 @@ class Sandbox:
         """What it sleeps as: one copy for all that are made of it while one of them lives."""
         frozen, runs = self._frozen, self.runs
         assert frozen is not None
-        if not isinstance(frozen, PackedImage):
+        if not isinstance(frozen, snapshot.PackedImage):
             return frozen
         image = yield from frozen.unpacked()
         if self._frozen is frozen:
@@ -336,7 +339,7 @@ class Sandbox:
             check = partial(self._check_there, instance)
             if apart is not None:
                 try:
-                    yield from memories().put(instance, apart.text, text_at, check)
+                    yield from memories.memories().put(instance, apart.text, text_at, check)
                 except OSError as error:
                     self._lost = "trap", f"a text cannot be mapped: {error}"
                     self._drop(crashed=True)

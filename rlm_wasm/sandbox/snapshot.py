@@ -21,20 +21,17 @@ from __future__ import annotations
 import abc
 import bisect
 import ctypes
-import hashlib
-import hmac
 import itertools
 import os
 import struct
 import threading
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from dataclasses import field, replace
 from typing import Any, Final
 
 import cbor2
 
 from rlm_wasm.errors import SnapshotCorrupt, SnapshotVersionError
-from rlm_wasm.lazy_dataclass import dataclass
+from rlm_wasm.lazy_dataclass import dataclass, field, replace
 from rlm_wasm.records import unstructure
 from rlm_wasm.sandbox.blank_state import BLANK, changes, merged
 from rlm_wasm.sandbox.engine import Engine
@@ -629,6 +626,9 @@ class Snapshot:
             )
         view = memoryview(data)
         sealed, seal = view[:-_SEAL_BYTES], data[-_SEAL_BYTES:]
+        import hashlib
+        import hmac
+
         if not hmac.compare_digest(hashlib.sha256(view[:-32]).digest(), seal[32:]):
             raise SnapshotCorrupt("the snapshot is cut or damaged: its checksum does not match")
         if key is not None and kind != _SIGNED:
@@ -648,11 +648,16 @@ class Snapshot:
 
     def check_signature(self, key: bytes) -> None:
         """Raises SnapshotCorrupt for one that was loaded without this key."""
+        import hmac
+
         if not self.trusted or not hmac.compare_digest(self.key or b"", key):
             raise SnapshotCorrupt("the snapshot is not signed by this runtime's snapshot_key")
 
 
 def _seal(data: bytes | memoryview, key: bytes | None) -> bytes:
+    import hashlib
+    import hmac
+
     mac = hmac.digest(key or _OURS, data, "sha256")
     whole = hashlib.sha256(data)
     whole.update(mac)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from rlm_wasm.errors import InternalError, SessionClosed, SnapshotVersionError
 from rlm_wasm.execution.guest import Guest, captured_together
+from rlm_wasm.lazy_dataclass import replace
 from rlm_wasm.runlog import events
 from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.snapshot import Snapshot
@@ -20,6 +23,7 @@ from rlm_wasm.version import __version__
 
 if TYPE_CHECKING:
     from rlm_wasm.execution.state import RequestsState
+    from rlm_wasm.python.session_python import SessionPython
 
 
 class Family(Protocol):
@@ -60,10 +64,6 @@ async def captured(
     """
     if parts.closed and not closing:
         raise SessionClosed("the session is closed")
-    pythons: dict[Parts, bytes | None] = {}
-    for each in (parts, *(below for _, below, _ in _open(family))):
-        if each.python_made is not None:
-            pythons[each] = await each.python_made.capture()
     if not forked and not closing:
         try:
             await parts.scheduler.tidy()
@@ -75,9 +75,13 @@ async def captured(
         parts.recorder.tell(events.SnapshotTaken, forked=forked)
 
     def guests() -> list[Guest]:
-        return [parts.scheduler.guest, *(below.scheduler.guest for _, below, _ in _open(family))]
+        return [each.scheduler.guest for each in _all(parts, family)]
+
+    pythons = _Pythons()
 
     def state() -> _HostSide:
+        if not pythons.are_those_of(_all(parts, family)):
+            raise _PythonMoved
         at()
         return _HostSide(
             _header(parts),
@@ -88,13 +92,18 @@ async def captured(
 
     for _ in range(_TRIES):
         try:
-            [image, *images], side = await captured_together(guests, state)
+            with ExitStack() as held:
+                await pythons.capture(partial(_all, parts, family), held)
+                [image, *images], side = await captured_together(guests, state)
+        except _PythonMoved:
+            continue
         except InternalError:
             if parts.closed:  # while its memory was copied
                 raise SessionClosed("the session is closed") from None
             if family is None:
                 raise
             continue  # one below it was closed meanwhile
+        await asyncio.sleep(0)  # whoever waited has his turn: somebody may take the next one at once
         children = [
             states.ChildState(name, memory, one)
             for (name, one), memory in zip(side.below, images, strict=True)
@@ -102,6 +111,58 @@ async def captured(
         body = states.with_children(side.body, (*children, *side.waiting))
         return Snapshot(side.header, image, body, key=key, engine=parts.grants.engine)
     raise InternalError("the sessions below this one were closed whenever it was captured")
+
+
+class _PythonMoved(Exception):
+    """Python's variables were captured, and are others at the moment that the snapshot is of."""
+
+
+class _Pythons:
+    """Python's variables in the sessions of a snapshot, each captured in turns of its own."""
+
+    def __init__(self) -> None:
+        self._captured: dict[Parts, tuple[int, bytes | None]] = {}
+
+    async def capture(self, family: Callable[[], Sequence[Parts]], held: ExitStack) -> None:
+        """Capture those that are not captured as they are now. They do nothing new while ``held`` is open.
+
+        ``family`` says whose there are: that may change meanwhile.
+        """
+        holding: set[SessionPython] = set()
+        while True:
+            free = [each for each in family() if each.python_made not in (None, *holding)]
+            if not free:
+                return
+            for each in free:
+                python = each.python_made
+                assert python is not None
+                holding.add(python)
+                held.enter_context(python.held())
+            for each in free:
+                python = each.python_made
+                if python is not None and not self._is_that_of(each):
+                    variables = await python.capture()
+                    self._captured[each] = python.operations_over, variables
+
+    def are_those_of(self, family: Sequence[Parts]) -> bool:
+        """Whether no Python has done anything since."""
+        return all(map(self._is_that_of, family))
+
+    def _is_that_of(self, each: Parts) -> bool:
+        python = each.python_made
+        if python is None:
+            return True
+        known = self._captured.get(each)
+        return known is not None and known[0] == python.operations_over
+
+    def of(self, each: Parts) -> bytes | None:
+        """The variables of one of them."""
+        known = self._captured.get(each)
+        return None if known is None else known[1]
+
+
+def _all(parts: Parts, family: Family | None) -> list[Parts]:
+    return [parts, *(below for _, below, _ in _open(family))]
 
 
 _TRIES: Final = 100
@@ -135,9 +196,7 @@ def _header(parts: Parts) -> dict[str, Any]:
     }
 
 
-def _host_side(
-    parts: Parts, pythons: Mapping[Parts, bytes | None], family: Family | None
-) -> states.BelowState:
+def _host_side(parts: Parts, pythons: _Pythons, family: Family | None) -> states.BelowState:
     """The host's side of a snapshot of one session."""
     calls, journal = parts.calls, parts.journal
     return states.BelowState(
@@ -148,7 +207,7 @@ def _host_side(
         budget=calls.budget.to_state(),
         limits=parts.limits,
         log=_kept_log(parts),
-        python=pythons.get(parts),
+        python=pythons.of(parts),
         runs=0 if journal is None else journal.runs,
         checksum=0 if journal is None else journal.checksum,
         asked=tuple(calls.asked.items()),

@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from rlm_wasm.asking import own, recursion
-from rlm_wasm.errors import ForkFailed, LimitExceeded, StoreError, UsageError
+from rlm_wasm.errors import ForkFailed, LimitExceeded, StoreError, Unencodable, UsageError
 from rlm_wasm.execution.requests import HostRequest
 from rlm_wasm.grants import Grants
 from rlm_wasm.llm.calls import LlmCalls
@@ -27,6 +27,7 @@ from rlm_wasm.session_parts import state as states
 from rlm_wasm.session_parts.capture import Family, captured, waiting_for
 from rlm_wasm.session_parts.parts import Parent, Parts
 from rlm_wasm.session_parts.placed import PlacedChildren
+from rlm_wasm.turns import in_turns
 
 if TYPE_CHECKING:
     from rlm_wasm.execution.meter import FuelAccount
@@ -259,8 +260,9 @@ class Children:
         """A child over these contexts, for as long as its call lives."""
         async with calls.budget.children(calls.depth):
             own_name = f"{call}.1"
-            parent = self._parent(told, deepest, call)
-            child = self._open[own_name] = self._child(parent, own_name)
+            async with self._parts.meter.turns.turn():
+                parent = self._parent(told, deepest, call)
+                child = self._open[own_name] = self._child(parent, own_name)
             try:
                 for name, text in contexts.items():
                     child.parts.contexts.load(text, name)
@@ -270,8 +272,10 @@ class Children:
                 await child.children.placed.taken_up()
                 yield _Child(child, told)
             finally:
-                del self._open[own_name]
-                await child.session.aclose()
+                # A snapshot of this time would have neither the child nor the answer that it came to.
+                with self._parts.scheduler.guest.in_transit():
+                    del self._open[own_name]
+                    await child.session.aclose()
 
     def _child(self, parent: Parent, name: str) -> Below:
         """A new one, or the one that the journal or a snapshot has under that name."""
@@ -307,19 +311,38 @@ class Children:
             raise UsageError(f"fork-map: forks are nested {MAX_NESTED_FORKS} deep already")
         return request.spawn(self._forked(request, count, nested))
 
-    async def _forked(self, request: HostRequest, count: int, nested: int) -> list[Any]:
-        """What each fork gives, in their order. The first that fails ends the others."""
+    async def _forked(self, request: HostRequest, count: int, nested: int) -> protocol.Encoded:
+        """What each fork gives, in their order, as it is encoded. The first that fails ends the others."""
         name = f"f{request.id}.start"
         start = self._kept(name)
         if start is None:
             start = waiting_for(await captured(self._parts, self._key), request.id)
         state = states.without_children(states.state_of(start))
         self._starts[name] = states.ChildState(name, start.image(), state), count
+        given: list[bytes] = [b""] * count
+        numbers = iter(range(count))
+        most, size = self._parts.limits.message_bytes, 0
+
+        async def one_after_the_other() -> None:
+            nonlocal size
+            for number in numbers:
+                given[number] = one = await self._in_fork(request, start, number, nested)
+                size += len(one)
+                if size > most:
+                    raise Unencodable(
+                        f"fork-map: what the forks gave has more than {most:,} bytes, the most that a "
+                        "message may have (message_bytes)"
+                    )
+                request.hold(len(one))
+
+        # No more tasks than forks can be alive at once: the loop would begin all of them in one turn.
         tasks = [
-            asyncio.create_task(self._in_fork(request, start, number, nested)) for number in range(count)
+            asyncio.create_task(one_after_the_other())
+            for _ in range(min(count, self._parts.limits.concurrency))
         ]
         try:
-            given = await asyncio.gather(*tasks)
+            await asyncio.gather(*tasks)
+            request.arrives()
         except BaseException:
             for task in tasks:
                 task.cancel()
@@ -327,19 +350,24 @@ class Children:
             raise
         finally:
             del self._starts[name]
-            over = self._stay is not None and not self._stay.journal.stale and request.wanted
-            for number in range(count):
-                fork = _fork_name(request, number)
-                self._forget(fork)
-                self._forks_over.pop(fork, None)
-                if over and self._stay is not None:
-                    self._stay.durable.writer.drop(f"{self._stay.journal.stream}/{fork}")
-        return given
+            request.when_over(partial(self._forget_forks, request, count, wanted=request.wanted))
+        return protocol.Encoded(protocol.head_of(4, count), *given)
 
-    async def _in_fork(self, request: HostRequest, start: Snapshot, number: int, nested: int) -> Any:
+    def _forget_forks(self, request: HostRequest, count: int, *, wanted: bool) -> None:
+        """The reply to their request is due, or nobody wants it: then ``wanted`` is False."""
+        drops = self._stay is not None and not self._stay.journal.stale and wanted
+        for number in range(count):
+            fork = _fork_name(request, number)
+            self._forget(fork)
+            self._forks_over.pop(fork, None)
+            if drops and self._stay is not None:
+                self._stay.durable.writer.drop(f"{self._stay.journal.stream}/{fork}")
+
+    async def _in_fork(self, request: HostRequest, start: Snapshot, number: int, nested: int) -> bytes:
+        """What a fork gave, encoded."""
         calls, name = self._parts.calls, _fork_name(request, number)
         if name in self._forks_over:
-            return protocol.decode(self._forks_over[name])
+            return self._forks_over[name]
         async with calls.budget.children(calls.depth):
             # A fork is one level down, and no recursive call.
             parent = self._parent(_Own(self._parts), calls.deepest + 1, 0, nested + 1)
@@ -348,31 +376,22 @@ class Children:
             try:
                 await fork.children.placed.taken_up()
                 result = await fork.session.resume(timeout_s=self._parts.scheduler.time_left())
+                with fork.parts.scheduler.guest.in_transit():
+                    self._forks_over[name] = given = await _given(result, number)
+                    if fork.stay is not None:
+                        fork.stay.fork_ended()
             finally:
                 del self._open[name]
                 await fork.session.aclose()
-        error = result.error
-        if result.status == "limit" and error is not None:
-            raise LimitExceeded(error.kind or "?", error.used or 0, error.limit or 0, error.message)
-        if not result.ok:
-            if error is None:
-                raise ForkFailed(f"fork-map: item {number}: {result.status}")
-            raise ForkFailed(
-                f"fork-map: item {number}: {error.message}",
-                type=error.type,
-                line=error.line,
-                column=error.column,
-            )
-        value = result.value if result.data is None else result.data
-        self._forks_over[name] = protocol.encode(value)
-        return value
+        return given
 
     async def _opened_fork(self, parent: Parent, request: HostRequest, start: Snapshot, number: int) -> Below:
         """The fork for an item: from here, or from where the journal or a snapshot has it."""
         name = _fork_name(request, number)
         stream = "" if self._stay is None else f"{self._stay.journal.stream}/{name}"
         kept = self._kept(name)
-        fork = self._make(self._parts.grants, parent, start if kept is None else kept, stream)
+        async with self._parts.meter.turns.turn():
+            fork = self._make(self._parts.grants, parent, start if kept is None else kept, stream)
         if kept is not None:
             if self._stay is not None:
                 for _ in fork.session.replayed():
@@ -436,6 +455,25 @@ class _Child:
             if stay is not None:
                 stay.step_refused(step)
         return problems
+
+
+async def _given(result: Result, number: int) -> bytes:
+    """What a fork gave, encoded. Raises what the fork-map fails by where it gave nothing."""
+    error = result.error
+    if result.status == "limit" and error is not None:
+        raise LimitExceeded(error.kind or "?", error.used or 0, error.limit or 0, error.message)
+    if not result.ok:
+        if error is None:
+            raise ForkFailed(f"fork-map: item {number}: {result.status}")
+        raise ForkFailed(
+            f"fork-map: item {number}: {error.message}",
+            type=error.type,
+            line=error.line,
+            column=error.column,
+        )
+    value = result.value if result.data is None else result.data
+    given: bytes = await in_turns(protocol.encode_in_turns(value))
+    return given
 
 
 def _fork_name(request: HostRequest, number: int) -> str:

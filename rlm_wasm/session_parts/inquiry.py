@@ -9,30 +9,40 @@ under way.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from rlm_wasm.asking import answer as answers
 from rlm_wasm.asking import progress as progresses
 from rlm_wasm.errors import SnapshotCorrupt
-from rlm_wasm.execution.journal import Journal, Kind
+from rlm_wasm.execution import journal as journals
+from rlm_wasm.lazy_dataclass import replace
 from rlm_wasm.llm.calls import LlmCalls
 from rlm_wasm.records import structure, unstructure
 from rlm_wasm.results import ErrorInfo, Result
 from rlm_wasm.session_parts import kept_results
 
-KINDS = frozenset(
-    {Kind.ASK, Kind.ASK_CALL, Kind.ASK_RAN, Kind.ASK_STEP, Kind.ASK_OVER, Kind.ASK_END, Kind.ASK_AGAIN}
-)
-"""Entries of a journal that are about a question."""
 FAILED = ("error", "cancelled")
 """How a question ends that can be gone on with."""
+
+
+def is_about_a_question(kind: journals.Kind) -> bool:
+    """Whether such an entry of a journal is."""
+    kinds = journals.Kind
+    return kind in (
+        kinds.ASK,
+        kinds.ASK_CALL,
+        kinds.ASK_RAN,
+        kinds.ASK_STEP,
+        kinds.ASK_OVER,
+        kinds.ASK_END,
+        kinds.ASK_AGAIN,
+    )
 
 
 class Inquiry:
     """Of one session. Each step of it is noted here when it is done."""
 
-    def __init__(self, journal: Journal | None, calls: LlmCalls) -> None:
+    def __init__(self, journal: journals.Journal | None, calls: LlmCalls) -> None:
         self._journal = journal
         self._calls = calls
         self.progress: progresses.Progress | None = None
@@ -47,7 +57,7 @@ class Inquiry:
         """Whether a question is in its middle."""
         return self.progress is not None and not self.progress.is_over
 
-    def _note(self, kind: Kind, *fields: Any) -> None:
+    def _note(self, kind: journals.Kind, *fields: Any) -> None:
         if self._journal is not None:
             self._journal.add(kind, *fields)
 
@@ -71,14 +81,14 @@ class Inquiry:
         """Another one is asked."""
         self._forget_calls()
         self.progress = progresses.Progress(asked=asked)
-        self._note(Kind.ASK, unstructure(asked))
+        self._note(journals.Kind.ASK, unstructure(asked))
 
     def go_on(self) -> None:
         """The same is gone on with; where it ended by a failure, from what it had found."""
         self._again = 0
         if self._now().is_over:
             self._again_from(self._now())
-            self._note(Kind.ASK_AGAIN)
+            self._note(journals.Kind.ASK_AGAIN)
 
     def call(self) -> int | None:
         """The number of the model's next call, where that was made before; None where it is a new one."""
@@ -90,7 +100,7 @@ class Inquiry:
 
     def called(self, number: int) -> None:
         """The model is called; the call has this number."""
-        self._note(Kind.ASK_CALL, number)
+        self._note(journals.Kind.ASK_CALL, number)
         self._called(number)
         self._again = len(self._now().calls)
 
@@ -98,24 +108,24 @@ class Inquiry:
         """A program is over, if a question is under way: to be told with the end of its execution."""
         if self.open:
             encoded = kept_results.encoded(result)
-            self._note(Kind.ASK_RAN, encoded)
+            self._note(journals.Kind.ASK_RAN, encoded)
             self._ran(encoded)
 
     def stepped(self, kept: progresses.KeptStep) -> None:
         """An iteration is over."""
-        self._note(Kind.ASK_STEP, unstructure(kept))
+        self._note(journals.Kind.ASK_STEP, unstructure(kept))
         self._stepped(kept)
 
     def limited(self, limit: ErrorInfo) -> None:
         """A limit has ended the iterations."""
         if self._now().over is None:
-            self._note(Kind.ASK_OVER, unstructure(limit))
+            self._note(journals.Kind.ASK_OVER, unstructure(limit))
             self._limited(limit)
 
     def end(self, answer: answers.Answer) -> None:
         """It is over. One that failed can be gone on with."""
         encoded, failed = kept_results.encoded(answer), answer.status in FAILED
-        self._note(Kind.ASK_END, encoded, failed)
+        self._note(journals.Kind.ASK_END, encoded, failed)
         self._end(encoded, failed=failed)
 
     def leave(self) -> None:
@@ -128,7 +138,7 @@ class Inquiry:
         if self._left is not None:
             self._forget_calls()
             self._left = None
-            self._note(Kind.ASK_END, None)
+            self._note(journals.Kind.ASK_END, None)
 
     def forget(self) -> None:
         """The session forgets everything, this too. A journal says that by itself."""
@@ -166,28 +176,28 @@ class Inquiry:
         """Take over what a snapshot has."""
         self.progress = progress
 
-    def noted_before(self, kind: Kind, fields: list[Any]) -> None:
+    def noted_before(self, kind: journals.Kind, fields: list[Any]) -> None:
         """A journal's entry. Raises SnapshotCorrupt."""
-        if kind is Kind.ASK:
+        if kind is journals.Kind.ASK:
             self._forget_calls()
             self.progress = progresses.Progress(
                 asked=structure(progresses.Asked, fields[0], "a question", SnapshotCorrupt)
             )
             return
-        if kind is Kind.ASK_END and fields[0] is None:
+        if kind is journals.Kind.ASK_END and fields[0] is None:
             self.forget()
             return
         if self.progress is None:
             raise SnapshotCorrupt(f"a journal has an entry {kind.name} where no question was asked")
-        if kind is Kind.ASK_CALL:
+        if kind is journals.Kind.ASK_CALL:
             self._called(fields[0])
-        elif kind is Kind.ASK_RAN:
+        elif kind is journals.Kind.ASK_RAN:
             self._ran(fields[0])
-        elif kind is Kind.ASK_STEP:
+        elif kind is journals.Kind.ASK_STEP:
             self._stepped(structure(progresses.KeptStep, fields[0], "an iteration", SnapshotCorrupt))
-        elif kind is Kind.ASK_OVER:
+        elif kind is journals.Kind.ASK_OVER:
             self._limited(structure(ErrorInfo, fields[0], "a limit", SnapshotCorrupt))
-        elif kind is Kind.ASK_AGAIN:
+        elif kind is journals.Kind.ASK_AGAIN:
             self._again_from(self.progress)
         else:
             self._end(fields[0], failed=fields[1])

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TypeVar
 
 import cbor2
 
 from rlm_wasm.asking import answer
 from rlm_wasm.errors import SnapshotCorrupt
+from rlm_wasm.lazy_dataclass import replace
 from rlm_wasm.records import structure, unstructure
 from rlm_wasm.results import Result
 from rlm_wasm.sandbox import protocol

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from rlm_wasm.execution.progress import ProgressReporter, tell
+from rlm_wasm.execution import progress
 from rlm_wasm.results import OnProgress, Progress
 from rlm_wasm.runlog import events
 from rlm_wasm.runlog.stream import Recorder, noted_fields
@@ -33,7 +33,7 @@ class Observer:
     def __init__(self, recorder: Recorder, log: ScopeLog) -> None:
         self._recorder = recorder
         self._log = log
-        self._reporter: ProgressReporter | None = None
+        self._reporter: progress.ProgressReporter | None = None
         self._on_output: OnOutput | None = None
         self._items = _NO_ITEMS
         """Of combinators, in the execution under way: announced, begun, done."""
@@ -51,7 +51,7 @@ class Observer:
         self._last_line = ""
         self._on_output = on_output
         if on_progress is not None:
-            self._reporter = ProgressReporter(on_progress, partial(self._progress, calls, scheduler))
+            self._reporter = progress.ProgressReporter(on_progress, partial(self._progress, calls, scheduler))
 
     def end(self) -> None:
         """It is over: the last report."""
@@ -73,7 +73,7 @@ class Observer:
         if recorder.on:
             recorder.tell(events.OutputWritten, stream=message.stream, text=events.logged(message.text))
         if self._on_output is not None:
-            tell(self._on_output, message.stream, message.text)
+            progress.tell(self._on_output, message.stream, message.text)
         if self._reporter is None:
             return
         lines = message.text[-4 * _MAX_LAST_LINE :].rstrip("\n").rsplit("\n", 1)

@@ -134,7 +134,7 @@ def replayed(
         elif kind is Kind.LOG_CHANGED:
             if fields[0] in by_call:
                 by_call[fields[0]].update(fields[1])
-        elif kind in inquiry.KINDS:
+        elif inquiry.is_about_a_question(kind):
             parts.inquiry.noted_before(kind, fields)
         else:
             calls.asked_before(kind, fields)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import asdict, fields
 from typing import TYPE_CHECKING
 
+from rlm_wasm.lazy_dataclass import asdict, fields
 from rlm_wasm.runlog import events
 from rlm_wasm.session_parts.parts import Parts
 

@@ -51,6 +51,7 @@ class Stay:
         self._given_up = False
         """The last execution was undone or abandoned: the session is not left in its middle."""
         self._captured_python: bytes | None = None
+        self._over = False
 
     # ---- an execution
 
@@ -104,6 +105,10 @@ class Stay:
     def step_refused(self, step: StepState) -> None:
         """Such a program does not run."""
         self.journal.add(Kind.REFUSED, step.program, [unstructure(problem) for problem in step.problems])
+
+    def fork_ended(self) -> None:
+        """A fork is over. What it came to is its parent's to keep: a snapshot of its own would lack that."""
+        self._over = True
 
     def asks(self, *, question: bool) -> None:
         """Whether executions are a question's from now on: then its end is what is said, and not theirs."""
@@ -163,7 +168,7 @@ class Stay:
             self.saving = asyncio.get_running_loop().create_task(self._save_quietly())
 
     async def _save_quietly(self, *, closing: bool = False) -> None:
-        if self.durable.writer.frozen or self.durable.writer.lost is not None:
+        if self._over or self.durable.writer.frozen or self.durable.writer.lost is not None:
             return
         try:
             await self.save(closing=closing)
@@ -186,6 +191,8 @@ class Stay:
 
         def at_this_moment() -> None:
             nonlocal nothing_else, base
+            if self._over:
+                raise SessionClosed("the fork is over")
             if not durable.writer.frozen:  # what comes then is no part of it
                 nothing_else |= journal.stale or durable.writer.overflown or not durable.saved
                 base = journal.rebased()

@@ -6,7 +6,6 @@ given to it again, and what came of its programs, too. So each of them runs once
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
 from collections.abc import Iterable, Sequence
 
@@ -104,4 +103,6 @@ class Steps:
 
 
 def _hash(program: str) -> str:
+    import hashlib
+
     return hashlib.sha256(program.encode("utf-8", "surrogatepass")).hexdigest()

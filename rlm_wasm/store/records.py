@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import field
 from typing import Final
 
 from rlm_wasm.errors import UsageError
-from rlm_wasm.lazy_dataclass import dataclass
+from rlm_wasm.lazy_dataclass import dataclass, field
 
 MAX_NAME_CHARACTERS: Final = 255
 """What the tables' columns hold."""

@@ -43,8 +43,11 @@ async def _killed_at(dies_at: int, url: str, program: str, calls: int) -> None:
 
     model, again = Model(wait), Model()
     runtime = Runtime(model, store=url, durable=True, python="off")
-    running = asyncio.create_task(runtime.session(name="work").execute(program))
+    first = runtime.session(name="work")
+    running = asyncio.create_task(first.execute(program))
     await reached.wait()
+    assert first._stay is not None
+    await first._stay.journal.flush()  # what was answered in this very turn of the event loop
     await crash(runtime, url)
     with contextlib.suppress(LeaseLost):
         await running

@@ -463,6 +463,9 @@ class _Course:
         gate = GatedProvider(bracketed)
         other = Runtime(provider=gate)
         restored = await other.restore(data)
+        if not restored.suspended:  # it was over by then, and the task has yet to say so
+            await other.aclose()
+            return task
         self._session.cancel()
         await task
         await self._runtime.aclose()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import weakref
 
 import pytest
 
 from rlm_wasm import Limits, Result, Runtime, SessionClosed, UsageError
-from rlm_wasm.testing import GatedProvider, bracketed
+from rlm_wasm.testing import GatedProvider, InlineProvider, bracketed
 
 
 async def test_the_value_of_the_last_expression_comes_back(runtime: Runtime) -> None:
@@ -291,3 +293,53 @@ async def test_a_callback_that_fails_harms_nothing(runtime: Runtime) -> None:
         )
         assert (result.status, result.value, result.stderr) == ("ok", "[q]", "x")
     assert {type(error) for error in heard} == {ValueError}
+
+
+@pytest.mark.parametrize("python", ["off", "wasi"])
+async def test_a_session_that_is_closed_goes_without_the_collector(python: str) -> None:
+    """With what it was put together from, whatever it did."""
+    async with Runtime(InlineProvider(), host_functions={"twice": lambda n: 2 * n}, python=python) as runtime:
+        programs = [
+            "(+ 1 2)",
+            '(syntax-e (llm-query #:instruction "q"))',
+            "(twice 21)",
+            '(string-length context) (display "x") (checkpoint "c" 1) (restore "c")',
+            "(car 1)",
+            *(['(py-eval "1 + 1")'] if python == "wasi" else []),
+        ]
+        gc.collect()
+        gc.disable()
+        try:
+            for program in programs:
+                session = runtime.session()
+                await session.load_context("text")
+                result = await session.execute(program, on_progress=lambda _: None, on_output=lambda *_: None)
+                assert result.status == ("error" if program == "(car 1)" else "ok"), result.error
+                await session.aclose()
+                gone = (
+                    weakref.ref(session._parts.meter),
+                    weakref.ref(session),
+                    weakref.ref(session._parts),
+                    weakref.ref(session._parts.scheduler),
+                )
+                del session
+                await asyncio.sleep(0)
+                assert [each() for each in gone] == [None] * 4, program
+        finally:
+            gc.enable()
+
+
+async def test_a_call_that_comes_back_after_its_session_was_closed_tells_nobody() -> None:
+    """Its session is gone, and nothing of it is asked any more."""
+    gate = GatedProvider(bracketed)
+    async with Runtime(gate) as runtime:
+        session = runtime.session()
+        running = asyncio.create_task(session.execute('(llm-query #:instruction "q")'))
+        await gate.arrived(1)
+        calls = session._parts.calls
+        await session.aclose()
+        assert (await running).status == "cancelled"
+        calls._warn("too late")
+        calls.child_over(1)
+        session._parts.contexts._charge(1)
+        assert session._parts.scheduler.requests.time_left() is None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rlm_wasm.errors import MissingKey, ProviderError, ProviderTimeout, RateLimited, UsageError
-from rlm_wasm.providers import CompletionRequest, OpenAIProvider
+from rlm_wasm.providers import Completion, CompletionRequest, OpenAIProvider
 from rlm_wasm.testing import Fault, OpenAIServer
 
 if TYPE_CHECKING:
@@ -290,5 +290,12 @@ def test_one_provider_serves_several_event_loops(monkeypatch: pytest.MonkeyPatch
     """Connections belong to a loop; a provider does not."""
     with OpenAIServer() as server:
         provider = OpenAIProvider(base_url=server.base_url, api_key="k")
+
+        async def answer() -> Completion:
+            try:
+                return await provider.complete(ask())
+            finally:
+                await provider.aclose()
+
         for _ in range(2):
-            assert asyncio.run(provider.complete(ask())).text == "hello"
+            assert asyncio.run(answer()).text == "hello"

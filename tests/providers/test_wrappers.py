@@ -11,7 +11,7 @@ import pytest
 from genai_prices.data_snapshot import get_snapshot, set_custom_snapshot
 
 from rlm_wasm import Runtime
-from rlm_wasm.errors import LimitExceeded, ProviderError, RateLimited, UsageError
+from rlm_wasm.errors import LimitExceeded, ProviderError, ProviderTimeout, RateLimited, UsageError
 from rlm_wasm.providers import (
     BudgetProvider,
     CachedProvider,
@@ -118,21 +118,87 @@ async def test_a_token_budget_holds_under_any_fan_out() -> None:
     """Worst cases are set aside before anything is sent, and settled by what was used."""
     gated = GatedProvider()
     budget = BudgetProvider(gated, tokens=250)
-    calls = [asyncio.ensure_future(budget.complete(ask(data="x", max_tokens=90))) for _ in range(5)]
+    calls = [asyncio.ensure_future(budget.complete(ask(data="x", max_tokens=90))) for _ in range(15)]
     await gated.arrived(2)
-    await asyncio.sleep(0)
-    refused = [call for call in calls if call.done()]
-    assert len(refused) == 3
-    error = refused[0].exception()
-    assert isinstance(error, LimitExceeded)
-    assert (error.kind, error.limit) == ("tokens", 250)
-    gated.release_all()
-    await asyncio.wait(calls)
-    assert budget.tokens_used == 2 * (2 + 1 + 8 + 1)
-    again = asyncio.ensure_future(budget.complete(ask(data="x", max_tokens=90)))
+    while not all(call.done() for call in calls):
+        assert budget.tokens_used + 101 * len(gated.waiting) <= 250
+        gated.release_all()
+        await asyncio.sleep(0)
+    assert budget.tokens_used == 13 * 12  # what each really used
+    assert len(gated.requests) == 13
+    errors = [call.exception() for call in calls if call.exception()]
+    assert len(errors) == 2
+    assert isinstance(errors[0], LimitExceeded)
+    assert (errors[0].kind, errors[0].limit) == ("tokens", 250)
+    assert "used 156, reserved by calls in flight 0, asked for 101, limit 250" in str(errors[0])
+
+
+async def test_a_call_that_does_not_fit_beside_others_waits_until_they_end() -> None:
+    """Forty small ones under a ceiling that two fill; what never fits is refused at once."""
+    prices = PriceTable({"m": Price(1, 1)})
+    gated = GatedProvider(lambda _request: Completion(text="x", model="m", prompt_tokens=1))
+    gated.free = False  # type: ignore[misc]
+    gated.price = prices.cost_usd  # type: ignore[attr-defined]
+    budget = BudgetProvider(gated, cost_usd=0.001)
+    calls = [
+        asyncio.ensure_future(budget.complete(ask(data="x", model="m", max_tokens=400))) for _ in range(40)
+    ]
+    await gated.arrived(2)
+    with pytest.raises(LimitExceeded, match=r"asked for 0\.00201"):
+        await BudgetProvider(gated, cost_usd=0.001).complete(ask(data="x", model="m", max_tokens=2_000))
+    while not all(call.done() for call in calls):
+        assert len(gated.waiting) <= 2
+        gated.release_all()
+        await asyncio.sleep(0)
+    assert [call.result().text for call in calls] == ["x"] * 40
+    assert budget.cost_used_usd == pytest.approx(40e-6)
+
+
+@pytest.mark.parametrize("how", ["cancelled", "timed out", "answered with nothing"])
+async def test_a_call_that_was_sent_in_vain_may_have_cost_all_that_was_set_aside(how: str) -> None:
+    """Else one that is cancelled again and again sends without end under any ceiling."""
+    fails: dict[str, Exception] = {
+        "timed out": ProviderTimeout("too late"),
+        "answered with nothing": AnsweredWithNothing("no text in it"),
+    }
+    gated = GatedProvider()
+    budget = BudgetProvider(
+        gated if how == "cancelled" else ScriptedProvider([fails[how]] * 50), tokens=1_000
+    )
+    sent = 0
+    while True:
+        call = asyncio.ensure_future(budget.complete(ask(data="x", max_tokens=90)))
+        await asyncio.sleep(0)
+        call.cancel()
+        await asyncio.wait([call])
+        if not call.cancelled() and isinstance(call.exception(), LimitExceeded):
+            break
+        sent += 1
+    assert sent == 9
+    assert budget.tokens_used == 9 * 11  # their prompts
+
+
+class AnsweredWithNothing(ProviderError):
+    """An answer that is billed, and is no use."""
+
+    answered = True
+
+
+async def test_a_call_that_is_cancelled_while_it_waits_costs_nothing_and_lets_the_next_go_first() -> None:
+    """It was never sent."""
+    gated = GatedProvider()
+    budget = BudgetProvider(gated, tokens=250)
+    first = asyncio.ensure_future(budget.complete(ask(data="x", max_tokens=90)))
+    large = asyncio.ensure_future(budget.complete(ask(data="x", max_tokens=190)))
+    small = asyncio.ensure_future(budget.complete(ask(data="y", max_tokens=90)))
     await gated.arrived(1)
+    assert len(gated.requests) == 1  # the small one does not pass the large one by
+    large.cancel()
+    await gated.arrived(2)
+    assert [request.data for request in gated.requests] == ["x", "y"]
     gated.release_all()
-    await again
+    await asyncio.gather(first, small)
+    assert budget.tokens_used == 2 * 12
 
 
 async def test_a_cost_budget_counts_money_and_refuses_unknown_prices() -> None:

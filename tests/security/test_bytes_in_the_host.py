@@ -447,3 +447,23 @@ async def test_what_is_printed_beyond_the_limit_is_counted_whatever_its_length()
     assert result.truncated == ("stdout",)
     assert result.stdout == "a" * 2_000_000 + "\n… [cut: 3,000,005 more bytes]"
     assert "".join(heard) == "a" * 2_000_000
+
+
+FORKS = "(length (fork-map (lambda (x) (make-string 1000000 #\\a)) (range 100)))"
+
+
+async def test_what_forks_give_is_held_while_others_still_work() -> None:
+    """Two hundred of five megabytes each stood in the host, under a limit of 64 MiB."""
+    async with Runtime(provider=InlineProvider(), limits=Limits(host_bytes=8 * MIB)) as runtime:
+        result = await runtime.run(FORKS)
+        assert result.error is not None
+        assert (result.status, result.error.kind) == ("limit", "host_bytes")
+
+
+async def test_forks_that_give_more_than_a_message_may_have_are_given_up_then() -> None:
+    """And not, when each of them has given its part."""
+    limits = Limits(message_bytes=4 * MIB, output_bytes=2 * MIB)
+    async with Runtime(provider=InlineProvider(), limits=limits) as runtime, runtime.session() as session:
+        result = await session.execute(f"(guard (e (#t (condition/report-string e))) {FORKS})")
+        assert "more than 4,194,304 bytes" in result.value
+        assert peak(session) < 6 * MIB

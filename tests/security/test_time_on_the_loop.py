@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from rlm_wasm import Completion, CompletionRequest, Limits, Runtime, SessionClosed
 from rlm_wasm import turns as turns_module
 from rlm_wasm.asking import loop as asking_loop
-from rlm_wasm.execution import guest, meter, replay_log
+from rlm_wasm.execution import guest, meter, replay_log, requests
 from rlm_wasm.extractive import provider, ranking
 from rlm_wasm.extractive.provider import ExtractiveProvider
 from rlm_wasm.llm import calls
@@ -592,3 +592,84 @@ def test_an_instruction_that_patterns_find_hard_is_cut(part: str, monkeypatch: p
     monkeypatch.setattr(provider, "read_instruction", watched)
     provider.answer(CompletionRequest(id=1, instruction=part * 100_000, data="x"))
     assert seen == [provider._INSTRUCTION + 1]
+
+
+# ---- sessions below a session
+
+
+@asynccontextmanager
+async def slices_a_turn(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Callable[[], int]]:
+    """The most slices of guests that one turn of the loop had."""
+    counted: dict[int, int] = {}
+    run = guest.Guest.run
+    async with neighbour() as turns:
+
+        def counting(self: guest.Guest, given: bytes | int | None) -> int:
+            counted[turns()] = counted.get(turns(), 0) + 1
+            return run(self, given)
+
+        monkeypatch.setattr(guest.Guest, "run", counting)
+        yield lambda: max(counted.values())
+
+
+SPINNING = "(let loop ([i 0]) (if (< i 200000) (loop (+ i 1)) i))"
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        f"(fork-map (lambda (x) {SPINNING}) (range 20))",
+        f"(fork-map (lambda (x) (fork-map (lambda (y) {SPINNING}) (range 4))) (range 4))",
+        '(map-async (lambda (i) (llm-query-async #:instruction "q" #:recursive #t)) (range 20))',
+    ],
+)
+async def test_children_and_forks_have_together_as_much_of_a_turn_as_one_session(
+    program: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of twenty had a slice in every turn of the loop, which took twenty times as long."""
+    provider = Answering(f"```scheme\n(finish {SPINNING})\n```")
+    async with (
+        Runtime(provider=provider) as runtime,
+        runtime.session() as session,
+        slices_a_turn(monkeypatch) as most,
+    ):
+        assert (await session.execute(program)).ok
+        assert most() <= 2  # one before the neighbour's step, and the next turn's after it
+
+
+async def test_a_thousand_forks_are_begun_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten thousand of them were begun in one turn, and held the loop for five seconds."""
+    async with (
+        Runtime(provider=InlineProvider()) as runtime,
+        runtime.session() as session,
+        slices_a_turn(monkeypatch) as most,
+    ):
+        assert (await session.execute("(length (fork-map (lambda (x) x) (range 1000)))")).value == "1000"
+        assert most() <= 2
+
+
+async def test_thousands_of_requests_that_nobody_wants_any_more_are_cancelled_in_turns() -> None:
+    """The tasks of them all ended in one turn of the loop."""
+    ended: list[int] = []
+    begun, all_begun = 0, asyncio.Event()
+
+    async with neighbour() as turns:
+
+        async def wait() -> None:
+            nonlocal begun
+            begun += 1
+            if begun == 3000:
+                all_begun.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.append(turns())
+
+        functions: dict[str, Any] = {"wait": wait, "begun": all_begun.wait}
+        runtime = Runtime(provider=InlineProvider(), host_functions=functions)
+        async with runtime, runtime.session() as session:
+            program = "(for ([i 3000]) (spawn (lambda () (wait)))) (begun) (finish 1)"
+            assert (await session.execute(program)).value == "1"
+            while len(ended) < 3000:
+                await asyncio.sleep(0)
+    assert max(ended.count(turn) for turn in set(ended)) <= 2 * requests._CANCELLED_AT_ONCE

@@ -8,6 +8,7 @@ and is marked: ``Completion.cached``.
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections import OrderedDict
 from dataclasses import replace
@@ -35,32 +36,36 @@ class CacheStore(Protocol):
 
 
 class MemoryCache:
-    """A store in memory: forgets the least recently used beyond ``max_bytes``."""
+    """A store in memory, for any thread: forgets the least recently used beyond ``max_bytes``."""
 
     def __init__(self, max_bytes: int = 64 * 1024 * 1024) -> None:
         self._max_bytes = max_bytes
         self._used = 0
         self._entries: OrderedDict[str, str] = OrderedDict()
+        self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._entries)
 
     async def get(self, key: str) -> str | None:
         """The text under the key, which becomes the most recently used."""
-        value = self._entries.get(key)
-        if value is not None:
-            self._entries.move_to_end(key)
-        return value
+        with self._lock:
+            value = self._entries.get(key)
+            if value is not None:
+                self._entries.move_to_end(key)
+            return value
 
     async def put(self, key: str, value: str) -> None:
         """Keep a text; one that is larger than the whole bound is not kept."""
-        self._forget(key)
-        if _size(key, value) > self._max_bytes:
-            return
-        self._entries[key] = value
-        self._used += _size(key, value)
-        while self._used > self._max_bytes:
-            self._forget(next(iter(self._entries)))
+        size = _size(key, value)
+        with self._lock:
+            self._forget(key)
+            if size > self._max_bytes:
+                return
+            self._entries[key] = value
+            self._used += size
+            while self._used > self._max_bytes:
+                self._forget(next(iter(self._entries)))
 
     def _forget(self, key: str) -> None:
         value = self._entries.pop(key, None)
