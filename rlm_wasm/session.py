@@ -1034,6 +1034,8 @@ class Session:
         """
         assert self._stay is not None
         yield from replaying.replayed(self._parts, self._stay, self._resending, self.history, until)
+        if self._stay.durable.below(self._stay.journal.stream):
+            self._children.known_again()
         self._known_variables = None
 
     def answer_as_then(self, known: Callable[[str, bytes], tuple[int, bytes] | None]) -> None:

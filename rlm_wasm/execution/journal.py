@@ -21,7 +21,7 @@ import cbor2
 
 from rlm_wasm.errors import JournalDiverged, LeaseLost, SnapshotCorrupt, StoreError
 from rlm_wasm.lazy_dataclass import dataclass
-from rlm_wasm.store.records import Batch
+from rlm_wasm.store.records import Batch, is_of
 
 log = logging.getLogger("rlm_wasm.journal")
 
@@ -212,10 +212,14 @@ class JournalWriter:
         if self._frozen or self.lost is not None:
             return
         for known in list(self._pending):
-            if known == stream or known.startswith(f"{stream}/"):
+            if is_of(known, stream):
                 del self._pending[known]
         self._unwritten.drop(stream)
         self._changed()
+
+    def drop_below(self, stream: str) -> None:
+        """Of all sessions below this stream nothing is wanted any more."""
+        self.drop(f"{stream}/")
 
     def _changed(self) -> None:
         if not self._frozen and self.lost is None:

@@ -116,7 +116,7 @@ class HostRequest:
         self.task: asyncio.Task[Any] | None = None
         self.timer: asyncio.TimerHandle | None = None
         self.on_cancel: Callable[[], None] | None = None
-        self.on_over: Callable[[], None] | None = None
+        self.on_over: tuple[Callable[[], None], ...] = ()
         self.transit: ExitStack | None = None
         """While what answers it is here, and the reply is not due yet: see ``arrives``."""
 
@@ -138,7 +138,7 @@ class HostRequest:
     def when_over(self, then: Callable[[], None]) -> None:
         """Call this in the step in which the reply is due, and stands in the journal, or nobody wants it."""
         if self.wanted:
-            self.on_over = then
+            self.on_over += (then,)
         else:
             then()
 
@@ -147,8 +147,8 @@ class HostRequest:
         transit, self.transit = self.transit, None
         if transit is not None:
             transit.close()
-        then, self.on_over = self.on_over, None
-        if then is not None:
+        thens, self.on_over = self.on_over, ()
+        for then in thens:
             then()
         lent, self.lent = self.lent, None
         if lent is not None:
@@ -210,7 +210,8 @@ class HostRequest:
         """For a snapshot."""
         packed = self.packed if self.packed is not None else protocol.encode(self.arguments)
         sent = self._queue.journal is not None and (self.unsettled or self.sent)
-        return states.RequestState(self.id, self.operation, packed, self.call_number, self.started, sent)
+        served = self.started or self.again  # in an earlier process, where it waits to be served again
+        return states.RequestState(self.id, self.operation, packed, self.call_number, served, sent)
 
     def take_over(self, state: states.RequestState) -> None:
         """It is the one of a snapshot."""

@@ -166,6 +166,23 @@ class Children:
         """Those of a snapshot: each is taken up when its request is served again."""
         self._waiting = {child.name: child for child in state.children}
         self._forks_over = dict(state.forked)
+        self.known_again()
+
+    def known_again(self) -> None:
+        """What there is of sessions below is for requests in flight, and as long as those are."""
+        names = {name.partition("/")[0] for name in (*self._waiting, *self._forks_over)}
+        if self._stay is not None:
+            names |= self._stay.durable.below(self._stay.journal.stream)
+        if not names:
+            return
+        live = self._parts.scheduler.requests.live.values()
+        serving = {states.names_below(each.id, each.operation, each.call_number): each for each in live}
+        for name in names:
+            request = serving.get(f"{name.partition('.')[0]}.")
+            if request is None:
+                self._forget(name)
+            else:
+                request.when_over(partial(self._forget, name))
 
     def open(self) -> list[tuple[str, Parts, Family]]:
         """See Family."""
@@ -211,6 +228,9 @@ class Children:
         """Nobody will take it up."""
         for known in [known for known in self._waiting if known == name or known.startswith(f"{name}/")]:
             del self._waiting[known]
+        self._forks_over.pop(name, None)
+        if self._stay is not None:
+            self._stay.durable.forget(f"{self._stay.journal.stream}/{name}")
 
     def _parent(self, told: Told, deepest: int, call: int, nested: int = 0) -> Parent:
         parts = self._parts
@@ -359,7 +379,6 @@ class Children:
         for number in range(count):
             fork = _fork_name(request, number)
             self._forget(fork)
-            self._forks_over.pop(fork, None)
             if drops and self._stay is not None:
                 self._stay.durable.writer.drop(f"{self._stay.journal.stream}/{fork}")
 
@@ -389,8 +408,8 @@ class Children:
         """The fork for an item: from here, or from where the journal or a snapshot has it."""
         name = _fork_name(request, number)
         stream = "" if self._stay is None else f"{self._stay.journal.stream}/{name}"
-        kept = self._kept(name)
         async with self._parts.meter.turns.turn():
+            kept = self._kept(name)  # until this moment it stands in snapshots as one that waits
             fork = self._make(self._parts.grants, parent, start if kept is None else kept, stream)
         if kept is not None:
             if self._stay is not None:

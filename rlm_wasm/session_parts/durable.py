@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, cast
 
@@ -103,6 +103,8 @@ class Durable:
         self._shared = shared
         self.family = family
         """The budget of the session for which this one works elsewhere, and of all that do."""
+        self._works_elsewhere = family is not None
+        """It serves a call of another session: what is below it is for no request of its own guest."""
         self._lenders: list[Lender] = []
         self.members: set[str] = set()
         """The sessions that work elsewhere for this one, and for those below it."""
@@ -114,6 +116,8 @@ class Durable:
         self._result = opened.result
         self._limits = Limits()
         self._children = {stream: snapshot for stream, (_, snapshot) in opened.children.items()}
+        self._forgotten: set[str] = set()
+        """Of those streams that are wanted no more."""
         self._known: set[str] = set()
         self._seen: dict[str, bytes] = {}
         """Texts of a session that is only looked at: a journal may have some that are kept nowhere else."""
@@ -233,13 +237,37 @@ class Durable:
 
     def has_stream(self, stream: str) -> bool:
         """Whether the store had anything of a session below this one."""
-        rows = () if self.opened is None else self.opened.rows
-        return stream in self._children or any(of == stream for _, of, _ in rows)
+        rows = () if self.opened is None or self._is_forgotten(stream) else self.opened.rows
+        return self._child(stream) is not None or any(of == stream for _, of, _ in rows)
+
+    def below(self, stream: str) -> set[str]:
+        """Names of the sessions just below one that the store had something of, and that serve its requests."""
+        if self._works_elsewhere and not stream:
+            return set()
+        known = [*self._children, *(() if self.opened is None else (of for _, of, _ in self.opened.rows))]
+        start = f"{stream}/"
+        names = {of.removeprefix(start).partition("/")[0] for of in known if of.startswith(start)}
+        return {name for name in names if not self._is_forgotten(f"{start}{name}")}
+
+    def forget(self, stream: str) -> None:
+        """What the store had of a session below this one, and of those below that, is taken up by nobody."""
+        if self._children or (self.opened is not None and self.opened.rows):
+            self._forgotten.add(stream)
+
+    def _is_forgotten(self, stream: str) -> bool:
+        while stream and self._forgotten:
+            if stream in self._forgotten:
+                return True
+            stream = stream.rpartition("/")[0]
+        return False
 
     def child_snapshot(self, stream: str, key: bytes | None) -> Snapshot | None:
         """The newest one of a child; None where there is none."""
-        data = self._children.get(stream)
+        data = self._child(stream)
         return None if data is None else self._loaded(data, key)
+
+    def _child(self, stream: str) -> bytes | None:
+        return None if self._is_forgotten(stream) else self._children.get(stream)
 
     def _loaded(self, data: bytes, key: bytes | None) -> Snapshot:
         # Whoever can write a store is trusted: see store/files.py.
@@ -266,7 +294,7 @@ class Durable:
     def entries(self, stream: str) -> list[Entry]:
         """What a stream's journal says, after its newest snapshot. Raises SnapshotCorrupt."""
         assert self.opened is not None
-        return entries_of(self.opened.rows, stream, self.name)
+        return [] if self._is_forgotten(stream) else entries_of(self.opened.rows, stream, self.name)
 
     @property
     def account(self) -> Account | None:
@@ -479,8 +507,12 @@ class Durable:
         hashes = tuple((name, self.keep_text(text)) for name, text in state.contexts)
         return replace(state, contexts=(), context_hashes=hashes)
 
-    async def save(self, snapshot: Snapshot, stream: str, base: int, engine: Engine) -> None:
+    async def save(
+        self, snapshot: Snapshot, stream: str, base: int, engine: Engine, below: Collection[str]
+    ) -> None:
         """Write a snapshot of a stream, after all that came before it. Raises LeaseLost, StoreError.
+
+        ``below``: how the names of the sessions begin that are below it at this moment.
 
         The guest that it stands on is kept, too, once in a store: a later release goes on with it.
         """
@@ -496,6 +528,7 @@ class Durable:
             provider=self._provider,
             release=__version__,
             keeps=self._began,
+            below=None if self._works_elsewhere and not stream else tuple(filter(None, below)),
         )
 
         async def transaction(batch: Batch) -> None:

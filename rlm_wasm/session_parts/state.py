@@ -159,10 +159,16 @@ def _check_children(state: SessionState) -> None:
             raise SnapshotCorrupt(f"the snapshot's session {child.name} serves no request of its")
 
 
-def _serves(name: str, id_: int, operation: str, call_number: int) -> bool:
+def names_below(id_: int, operation: str, call_number: int) -> str:
+    """How the names of the sessions begin that serve this request; "" where none do."""
     if operation == "fork":
-        return name.startswith(f"f{id_}.")
-    return operation == "llm" and call_number > 0 and name == f"{call_number}.1"
+        return f"f{id_}."
+    return f"{call_number}." if operation == "llm" and call_number > 0 else ""
+
+
+def _serves(name: str, id_: int, operation: str, call_number: int) -> bool:
+    names = names_below(id_, operation, call_number)
+    return bool(names) and name.startswith(names)
 
 
 _NAME: Final = re.compile(r"(?:(?:[0-9]{1,18}\.1|f[0-9]{1,18}\.(?:[0-9]{1,9}|start))(?:/|\Z))+(?<!/)")

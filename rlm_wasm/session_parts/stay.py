@@ -140,8 +140,9 @@ class Stay:
         self.journal.add(Kind.CONTEXT, name, self.durable.keep_text(text))
 
     def reset(self) -> None:
-        """Everything is forgotten."""
+        """Everything is forgotten, with all that is below: requests are counted from one again."""
         self.journal.add(Kind.RESET)
+        self.durable.writer.drop_below(self.journal.stream)
 
     def scope_logged(self, fields: dict[str, Any], call: int | None) -> None:
         """The scope log has another entry, or the one of a call has changed."""
@@ -204,7 +205,9 @@ class Stay:
             state = states.state_of(snapshot)
             journal.measured(snapshot.pages, _host_bytes(state))
             stored = replace(snapshot, body=durable.by_reference(state))
-            await durable.save(stored, journal.stream, base, self._engine)
+            requests = state.scheduler.requests.requests
+            below = [states.names_below(each.id, each.operation, each.call_number) for each in requests]
+            await durable.save(stored, journal.stream, base, self._engine, below)
         except (StoreError, SessionClosed, SnapshotCorrupt):
             if nothing_else and not journal.stream:
                 durable.writer.overflow()
@@ -221,7 +224,7 @@ class Stay:
         base = durable.writer.seal()
         durable.writer.freeze()
         stored = replace(snapshot, body=durable.by_reference(states.state_of(snapshot)))
-        await durable.save(stored, self.journal.stream, base, engine)
+        await durable.save(stored, self.journal.stream, base, engine, ())
 
     # ---- the end
 

@@ -244,6 +244,11 @@ class DurableSessions:
             values["note"] = batch.note[:1000].replace("\0", "\ufffd")
         self._extend(connection, name, epoch, values)
         self._keep_blobs(connection, name, batch.blobs)
+        for stream in batch.dropped:
+            for table in (journal, snapshots):
+                above = stream if stream.endswith("/") else f"{stream}/"
+                below = sa.or_(table.c.stream == stream, table.c.stream.startswith(above, autoescape=True))
+                connection.execute(sa.delete(table).where(table.c.session == name, below))
         if batch.rows:
             connection.execute(
                 sa.insert(journal),
@@ -252,12 +257,6 @@ class DurableSessions:
                     for number, stream, payload in batch.rows
                 ],
             )
-        for stream in batch.dropped:
-            for table in (journal, snapshots):
-                below = sa.or_(
-                    table.c.stream == stream, table.c.stream.startswith(f"{stream}/", autoescape=True)
-                )
-                connection.execute(sa.delete(table).where(table.c.session == name, below))
         for session, content in batch.given.items():
             self._keep_blobs(connection, session, content)
         for session in batch.sessions_over:
@@ -291,7 +290,7 @@ class DurableSessions:
 
     @staticmethod
     def _prune(connection: sa.Connection, name: str, snapshot: SavedSnapshot) -> None:
-        """Forget the rows that come before every snapshot that there is."""
+        """Forget the rows that come before every snapshot that there is, and sessions below that are over."""
         oldest = connection.execute(
             sa.select(sa.func.min(snapshots.c.base)).where(
                 snapshots.c.session == name, snapshots.c.stream == snapshot.stream
@@ -303,6 +302,21 @@ class DurableSessions:
                 journal.c.session == name, journal.c.stream == snapshot.stream, journal.c.seq < first
             )
         )
+        if snapshot.below is None:
+            return
+        for table, since in ((journal, journal.c.seq), (snapshots, snapshots.c.base)):
+            start = f"{snapshot.stream}/"
+            before = (table.c.session == name, since < snapshot.base)
+            streams = connection.execute(
+                sa.select(table.c.stream)
+                .where(*before, table.c.stream.startswith(start, autoescape=True))
+                .distinct()
+            ).scalars()
+            # What an execution left that was cancelled, undone or whose end could not be written.
+            over = [each for each in streams if not each.removeprefix(start).startswith(snapshot.below)]
+            for at in range(0, len(over), _AT_ONCE):
+                chosen = table.c.stream.in_(over[at : at + _AT_ONCE])
+                connection.execute(sa.delete(table).where(*before, chosen))
 
     def _extend(self, connection: sa.Connection, name: str, epoch: int, values: dict[str, Any]) -> None:
         now = self.store.now(connection)

@@ -29,7 +29,7 @@ class Batch:
     result: bytes | None = None
     """What came of it."""
     dropped: list[str] = field(default_factory=list)
-    """Streams that are over, with those below them."""
+    """Streams that are over, with those below them; "STREAM/": only those below. The rows come after that."""
     blobs: dict[str, bytes] = field(default_factory=dict)
     given: dict[str, dict[str, bytes]] = field(default_factory=dict)
     """Texts for other sessions, by those sessions' names."""
@@ -61,14 +61,14 @@ class Batch:
 
     def drop(self, stream: str) -> None:
         """A stream is over: what was to be written of it is not."""
-        below = f"{stream}/"
-        self.rows = [row for row in self.rows if row[1] != stream and not row[1].startswith(below)]
+        self.rows = [row for row in self.rows if not is_of(row[1], stream)]
         self.dropped.append(stream)
 
     def follow(self, later: Batch) -> None:
         """Take over what is to be written after this."""
+        for stream in later.dropped:
+            self.drop(stream)
         self.rows += later.rows
-        self.dropped += later.dropped
         self.blobs.update(later.blobs)
         for session, blobs in later.given.items():
             self.give(session, blobs)
@@ -79,6 +79,11 @@ class Batch:
             self.begin(later.request)
         if later.result is not None:
             self.end(later.result)
+
+
+def is_of(stream: str, over: str) -> bool:
+    """Whether a stream is this one, or is below it; "STREAM/": only those below are."""
+    return stream == over or stream.startswith(over if over.endswith("/") else f"{over}/")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -94,6 +99,9 @@ class SavedSnapshot:
     release: str
     keeps: int | None = None
     """Keep the newest snapshot up to this row, and what came after it, to look back at; None: nothing."""
+    below: tuple[str, ...] | None = None
+    """How the names of the sessions begin that are below it: what there was of others is forgotten. None:
+    nobody knows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

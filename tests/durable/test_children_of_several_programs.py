@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from durable.test_durable_sessions import crash
 
-from host.test_snapshots_of_children import FORKS_WITH_CHILDREN, ONE, Model
+from host.test_snapshots_of_children import FORKS, FORKS_WITH_CHILDREN, ONE, OTHER_FORKS, Model
 from rlm_wasm import Runtime
 from rlm_wasm.errors import LeaseLost
 
@@ -60,3 +60,32 @@ async def _killed_at(dies_at: int, url: str, program: str, calls: int) -> None:
         assert not set(model.answered) & set(again.answered)
         assert len({*model.answered, *again.answered}) == calls
         assert session.calls_made == calls
+
+
+@pytest.mark.parametrize("goes_on", [False, True])
+async def test_forks_that_a_reset_ended_are_not_those_of_a_later_request(
+    tmp_path: Path, goes_on: bool
+) -> None:
+    """Requests are counted from one again: here, and in a process that takes the session up."""
+    url = f"sqlite:///{tmp_path / 'state.db'}"
+    reached = asyncio.Event()
+
+    async def wait() -> None:
+        if len(model.answered) >= 5:
+            reached.set()
+            await asyncio.Event().wait()
+
+    model = Model(wait)
+    runtime = Runtime(model, store=url, durable=True, python="off")
+    running = asyncio.create_task(runtime.session(name="work").execute(FORKS))
+    await reached.wait()
+    await runtime.aclose()
+    assert (await running).status == "cancelled"
+    async with Runtime(Model(), store=url, durable=True, python="off") as runtime:
+        session = await runtime.resume("work")
+        assert session.suspended
+        await session.reset()
+        if not goes_on:
+            await session.aclose()
+            session = await runtime.resume("work")
+        assert (await session.execute(OTHER_FORKS)).value == "<new 0> <new 1> <new 2> <new 3>"

@@ -184,3 +184,28 @@ async def test_variables_of_python_are_those_of_the_moment_that_the_snapshot_is_
         for snapshot in suspended[:: len(suspended) // 20 + 1]:
             async with await runtime.restore(snapshot, resend=("llm", "host", "python")) as restored:
                 assert (await restored.resume()).value == "((5 5) (5 5))"
+
+
+async def test_what_was_begun_is_not_begun_again_by_a_snapshot_of_a_snapshot() -> None:
+    """One that was restored and did not go on yet says of its requests what the first one said."""
+    begun: list[int] = []
+    reached = asyncio.Event()
+
+    async def pay(amount: int) -> int:
+        begun.append(amount)
+        reached.set()
+        await asyncio.Event().wait()
+        return amount
+
+    async with Runtime("echo", python="off", host_functions={"pay": pay}) as runtime:
+        session = runtime.session()
+        running = asyncio.create_task(session.execute("(finish (pay 1))"))
+        await reached.wait()
+        snapshot = await session.snapshot()
+        session.cancel()
+        await running
+        again = await (await runtime.restore(snapshot)).snapshot()
+        result = await (await runtime.restore(again)).resume()
+        assert result.error is not None
+        assert "is not called a second time" in result.error.message
+        assert begun == [1]

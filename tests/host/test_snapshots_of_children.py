@@ -264,3 +264,77 @@ async def test_a_session_that_ends_while_its_children_are_captured_says_so() -> 
         session.cancel()
         assert (await running).status == "cancelled"
         assert state_of(await session.snapshot()).children == ()
+
+
+async def reset(session: Session) -> None:
+    """Forget everything."""
+    await session.reset()
+
+
+async def abandon(session: Session) -> None:
+    """Give the execution up."""
+    session.abandon()
+
+
+async def cancel(session: Session) -> None:
+    """Go on with it, and end it at once."""
+    running = asyncio.create_task(session.resume())
+    await asyncio.sleep(0)
+    session.cancel()
+    assert (await running).status == "cancelled"
+
+
+async def too_late(session: Session) -> None:
+    """Go on with it, under a limit that fires before any child is taken up."""
+    assert (await session.resume(timeout_s=1e-9)).status == "limit"
+
+
+OTHER_FORKS = """
+(finish (string-join (fork-map (lambda (n) (syntax-e (llm-query #:instruction (format "new ~a" n)))) (range 4)) " "))
+"""
+
+
+@pytest.mark.parametrize("program", [FORKS, SEVERAL], ids=["forks", "children"])
+@pytest.mark.parametrize("end", [reset, abandon, cancel, too_late])
+async def test_children_of_an_execution_that_is_over_are_nobody_s(
+    program: str, end: Callable[[Session], Any]
+) -> None:
+    """They are in no further snapshot, and no later request of the same number takes them for its own."""
+    *taken, _ = await at_every_suspension(program)
+    async with Runtime(Model(), python="off") as runtime:
+        session = await runtime.restore(Snapshot.load(taken[-1][0]))
+        assert state_of(taken_again := await session.snapshot()).children
+        assert taken_again.suspended
+        await end(session)
+        async with await runtime.restore((await session.snapshot()).dump()) as again:
+            assert not again.suspended
+            for each in (session, again):
+                assert (await each.execute(OTHER_FORKS)).value == "<new 0> <new 1> <new 2> <new 3>"
+
+
+@pytest.mark.parametrize("program", [FORKS, SEVERAL, FORKS_WITH_CHILDREN], ids=["forks", "children", "both"])
+async def test_children_stand_in_a_snapshot_while_they_are_taken_up(
+    program: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One after the other, each in a turn of its own."""
+    *taken, (value, answered) = await at_every_suspension(program)
+    data, before = taken[-1]
+    monkeypatch.setattr(turns, "TURN_S", 0.0)
+    again: list[tuple[Snapshot, list[str]]] = []
+    first = Model()
+    async with Runtime(first, python="off") as runtime:
+        session = await runtime.restore(Snapshot.load(data))
+        running = asyncio.create_task(session.resume())
+        while not running.done():
+            known = list(first.answered)
+            snapshot = await session.snapshot()
+            if snapshot.suspended:
+                again.append((snapshot, known))
+    assert again
+    for snapshot, known in again:
+        model = Model()
+        async with Runtime(model, python="off") as runtime:
+            result = await (await runtime.restore(snapshot)).resume()
+        assert result.value == value.decode()
+        assert not set(model.answered) & {*before, *known}
+        assert result.execution.calls == len(answered)

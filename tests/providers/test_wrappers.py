@@ -26,6 +26,7 @@ from rlm_wasm.providers import (
 )
 from rlm_wasm.providers.info import info_of
 from rlm_wasm.providers.prices import Price, PriceTable, price_of
+from rlm_wasm.providers.wrappers import cache
 from rlm_wasm.providers.wrappers.base import content_key
 from rlm_wasm.testing import GatedProvider
 
@@ -407,3 +408,51 @@ def test_newer_tables_are_searched_again(monkeypatch: pytest.MonkeyPatch) -> Non
     finally:
         set_custom_snapshot(None)
     assert PriceTable().cost_usd("gpt-4o-mini", 1_000_000, 0) is not None
+
+
+class Failing(MemoryCache):
+    """A store that is full."""
+
+    async def put(self, key: str, value: str) -> None:
+        raise OSError("there is no room")
+
+
+async def test_an_answer_that_cannot_be_kept_is_given(caplog: pytest.LogCaptureFixture) -> None:
+    """It is paid, and counted. That it is not kept is told, once."""
+    inner = ScriptedProvider(["one", "two"])
+    async with Runtime(inner, cache=Failing(), python="off") as runtime, runtime.session() as session:
+        for text in ("one", "two"):
+            result = await session.execute(f'(finish (syntax-e (llm-query #:instruction "{text}?")))')
+            assert result.value == text
+            assert result.execution.tokens > 0
+    told = [record.message for record in caplog.records if "cannot be kept" in record.message]
+    assert told == ["answers cannot be kept at present, and are given all the same: there is no room"]
+
+
+async def test_an_answer_does_not_wait_long_for_being_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is given, and kept when the store answers; whoever closes the provider waits for that."""
+    monkeypatch.setattr(cache, "PATIENCE_S", 0.0)
+    opened = asyncio.Event()
+
+    class Slow(MemoryCache):
+        async def put(self, key: str, value: str) -> None:
+            await opened.wait()
+            await super().put(key, value)
+
+    store = Slow()
+    cached = CachedProvider(ScriptedProvider(["one"]), store, always=True)
+    assert (await cached.complete(ask())).text == "one"
+    assert len(store) == 0
+    closing = asyncio.create_task(cached.aclose())
+    opened.set()
+    await closing
+    assert len(store) == 1
+
+
+async def test_an_answer_that_cannot_be_recorded_is_given(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is paid. That the recording lacks it is told."""
+    recording = RecordingProvider(ScriptedProvider(["one"]), tmp_path / "gone" / "calls.jsonl")
+    assert (await recording.complete(ask())).text == "one"
+    assert "the recording lacks what was answered to 'Say it'" in caplog.text

@@ -3,11 +3,16 @@
 Only answers that are meant to be repeatable are kept: those asked for with temperature 0, with
 ``unset=True`` those asked for without a temperature as well, or all with ``always=True``. A hit costs nothing
 and is marked: ``Completion.cached``.
+
+An answer that is here is paid. So a store that cannot keep it, or takes its time with that, costs no answer:
+it is told, and the answer is given.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
+import logging
 import threading
 import time
 from collections import OrderedDict
@@ -21,6 +26,11 @@ from rlm_wasm.records import structure, unstructure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+log = logging.getLogger("rlm_wasm.cache")
+
+PATIENCE_S = 1.0
+"""So long an answer waits until it is kept. Then it is given, and being kept goes on beside."""
 
 
 class CacheStore(Protocol):
@@ -89,8 +99,8 @@ class CachedProvider(Wrapper):
     """Answers from the store where it can; ``hits`` and ``misses`` count.
 
     ``ttl_s`` is how long an answer is good for; None is for ever. A damaged entry counts as a
-    miss. Errors are never kept. ``scope`` keeps providers apart that share a store: what one of them answered
-    is no other's answer.
+    miss. A store that cannot be read fails the call, before that costs anything. Errors are never kept.
+    ``scope`` keeps providers apart that share a store: what one of them answered is no other's answer.
     """
 
     def __init__(
@@ -113,6 +123,8 @@ class CachedProvider(Wrapper):
         self._unset = unset
         self._scope = scope
         self._clock = clock
+        self._writing: set[asyncio.Task[None]] = set()
+        self._failing = False
 
     async def complete(self, request: CompletionRequest) -> Completion:
         """Give the kept answer, or ask and keep it."""
@@ -125,8 +137,29 @@ class CachedProvider(Wrapper):
             return kept
         self.misses += 1
         completion = await self.ask(request)
-        await self._store.put(key, self._dump(completion))
+        writing = asyncio.create_task(self._put(key, self._dump(completion)))
+        self._writing.add(writing)
+        writing.add_done_callback(self._written)
+        await asyncio.wait({writing}, timeout=PATIENCE_S)
         return completion
+
+    async def _put(self, key: str, text: str) -> None:
+        await self._store.put(key, text)
+
+    def _written(self, writing: asyncio.Task[None]) -> None:
+        self._writing.discard(writing)
+        error = None if writing.cancelled() else writing.exception()
+        if error is not None and not self._failing:
+            log.warning("answers cannot be kept at present, and are given all the same: %s", error)
+        self._failing = error is not None
+
+    async def aclose(self) -> None:
+        """Close the inner provider, when the store has what it is given."""
+        loop = asyncio.get_running_loop()
+        writing = [each for each in self._writing if each.get_loop() is loop]
+        if writing:
+            await asyncio.wait(writing)
+        await super().aclose()
 
     def _is_repeatable(self, request: CompletionRequest) -> bool:
         if request.temperature is None:

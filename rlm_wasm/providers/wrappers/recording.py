@@ -7,6 +7,7 @@ read, and the answer or the error. Prompts stand in it in clear: treat it as you
 from __future__ import annotations
 
 import json
+import logging
 from collections import defaultdict, deque
 from collections.abc import Mapping
 from dataclasses import replace
@@ -18,6 +19,8 @@ from rlm_wasm.lazy_dataclass import dataclass
 from rlm_wasm.providers.base import Completion, CompletionRequest, Provider
 from rlm_wasm.providers.wrappers.base import Wrapper, content_key
 from rlm_wasm.records import structure, unstructure
+
+log = logging.getLogger("rlm_wasm.recording")
 
 _ERRORS: dict[str, type[ProviderError]] = {
     cls.__name__: cls for cls in (ProviderError, ProviderTimeout, RateLimited)
@@ -74,8 +77,11 @@ class RecordingProvider(Wrapper):
     def _write(self, request: CompletionRequest, kind: str, outcome: dict[str, Any]) -> None:
         key = content_key(request, self.default_model)
         entry = {"key": key, "request": unstructure(request), kind: outcome}
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry) + "\n")
+        try:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(entry) + "\n")
+        except OSError as error:  # the answer is paid: it is given all the same
+            log.warning("the recording lacks what was answered to %.80r: %s", request.instruction, error)
 
 
 class ReplayProvider:
