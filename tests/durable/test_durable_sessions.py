@@ -323,6 +323,30 @@ async def test_forks_of_a_program_are_taken_up_where_they_were(url: str) -> None
             )
 
 
+async def test_a_fork_that_is_given_up_before_it_stands_in_the_store_is_closed(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of it is held any longer."""
+    saving = asyncio.Event()
+
+    async def save(*_: Any, **_options: Any) -> None:
+        saving.set()
+        await asyncio.Event().wait()
+
+    async with Runtime(InlineProvider(), store=url, durable=True) as runtime:
+        session = runtime.session(name="work")
+        await session.execute("1")
+        with monkeypatch.context() as patch:
+            patch.setattr(Stay, "save", save)
+            running = asyncio.create_task(session.execute("(fork-map add1 (range 3))"))
+            await saving.wait()
+            session.cancel()
+            assert (await running).status == "cancelled"
+        while session._children._open:
+            await asyncio.sleep(0)
+        assert session.state()["used"]["host_bytes"] == 0
+
+
 # ---- answers that come between two executions
 
 LEAVES_CALLS = """
