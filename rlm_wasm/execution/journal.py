@@ -146,6 +146,8 @@ class JournalWriter:
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self._alone = asyncio.Lock()
         """One transaction at a time, so that the account never goes back."""
+        self._writing: set[asyncio.Future[None]] = set()
+        """Writes under way, whoever still waits for them."""
         self._task: asyncio.Task[None] | None = None
         self._heartbeat: asyncio.Task[None] | None = None
         self._frozen = False
@@ -316,29 +318,42 @@ class JournalWriter:
         Where whoever waits for it is cancelled, it goes on: the store ends what it has begun, and what it
         has then must not be written again.
         """
-        await asyncio.shield(asyncio.ensure_future(self._write(transaction)))
-
-    async def _write(self, transaction: Callable[[Batch], Awaitable[None]]) -> None:
-        async with self._alone:
+        await self._alone.acquire()
+        try:
             self.seal()
             batch, upto = self._unwritten, self._appended
             batch.charge(self._account())
-            self._unwritten, self._dirty = Batch(), False
-            try:
-                await transaction(batch)
-            except LeaseLost as error:
-                self.lost = error
-                self._trouble(str(error))
-                self._wake(upto)
-                raise
-            except StoreError as error:
-                self._put_back(batch)
-                self._failed(error)
-                raise
-            except BaseException:
-                self._put_back(batch)
-                raise
-            self._went_well(upto)
+        except BaseException:
+            self._alone.release()
+            raise
+        self._unwritten, self._dirty = Batch(), False
+        writing = asyncio.ensure_future(self._write(transaction, batch, upto))
+        self._writing.add(writing)
+        writing.add_done_callback(self._over)
+        await asyncio.shield(writing)
+
+    def _over(self, writing: asyncio.Future[None]) -> None:
+        self._alone.release()
+        self._writing.discard(writing)
+        if not writing.cancelled():
+            writing.exception()  # who waits for it has it; where nobody does, ``_failed`` has told it
+
+    async def _write(self, transaction: Callable[[Batch], Awaitable[None]], batch: Batch, upto: int) -> None:
+        try:
+            await transaction(batch)
+        except LeaseLost as error:
+            self.lost = error
+            self._trouble(str(error))
+            self._wake(upto)
+            raise
+        except StoreError as error:
+            self._put_back(batch)
+            self._failed(error)
+            raise
+        except BaseException:
+            self._put_back(batch)
+            raise
+        self._went_well(upto)
 
     def _put_back(self, batch: Batch) -> None:
         self._dirty = True
@@ -420,6 +435,8 @@ class JournalWriter:
         if self._task is not None and not self._task.done():
             self._task.cancel()
             await asyncio.wait([self._task])
+        while self._writing:
+            await asyncio.wait(self._writing)
 
 
 def snapshot_due(pages: int, host_bytes: int) -> int:

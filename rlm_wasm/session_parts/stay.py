@@ -197,6 +197,8 @@ class Stay:
             if not durable.writer.frozen:  # what comes then is no part of it
                 nothing_else |= journal.stale or durable.writer.overflown or not durable.saved
                 base = journal.rebased()
+            else:  # it is of a later moment than the last that is recorded
+                base = -1
 
         try:
             snapshot = await self._captured(at_this_moment, closing=closing)

@@ -128,8 +128,9 @@ class Opened:
 
     @property
     def next_row(self) -> int:
-        """The number of the next row of the journal."""
-        return max((number + 1 for number, _, _ in self.rows), default=self.base)
+        """The number of the next row of the journal: behind every snapshot, whose rows may be forgotten."""
+        bases = (self.base, *(base for base, _ in self.children.values()))
+        return max((*bases, *(number + 1 for number, _, _ in self.rows)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,7 +36,7 @@ from rlm_wasm.session_parts.durable import Durable
 from rlm_wasm.session_parts.stay import Stay
 from rlm_wasm.store import connection as connections
 from rlm_wasm.store.durable import DurableSessions
-from rlm_wasm.store.records import Batch
+from rlm_wasm.store.records import Batch, Opened
 from rlm_wasm.testing import GatedProvider, InlineProvider, bracketed
 
 ASK = '(define a (syntax-e (llm-query #:instruction "one"))) (define b (syntax-e (llm-query #:instruction "two"))) (finish (string-append a b))'
@@ -383,6 +383,32 @@ async def test_what_the_store_has_begun_to_write_is_not_written_again(url: str) 
     async with Runtime(InlineProvider(), store=url, durable=True) as runtime:
         session = await runtime.resume("work")
         assert (await session.execute("(list x y)")).value == "(1 6)"
+
+
+@pytest.mark.parametrize(
+    ("rows", "children", "follows"),
+    [([], {}, 10), ([12], {}, 13), ([7], {}, 10), ([], {"/f1.0": 14}, 14), ([12], {"/f1.0": 14}, 14)],
+)
+def test_a_row_of_the_journal_comes_behind_every_snapshot(
+    rows: list[int], children: dict[str, int], follows: int
+) -> None:
+    """Also where the rows before that are forgotten: one that stood there would be forgotten, too."""
+    opened = Opened(
+        name="work",
+        made_at=1,
+        epoch=1,
+        snapshot=b"",
+        base=10,
+        account=None,
+        status="",
+        note="",
+        provider="",
+        request=None,
+        result=None,
+        rows=[(number, "/f1.0", b"") for number in rows],
+        children={stream: (base, b"") for stream, base in children.items()},
+    )
+    assert opened.next_row == follows
 
 
 async def test_an_execution_that_is_cancelled_while_it_waits_for_the_store_leaves_the_session_whole(
