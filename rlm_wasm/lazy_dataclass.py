@@ -113,8 +113,9 @@ def _described(given: Any) -> _Field:
     """What a class says of a field: by ``field``, by the standard one, by a default, or nothing."""
     if isinstance(given, _Field):
         return given
-    dataclasses = sys.modules.get("dataclasses")
-    if dataclasses is not None and isinstance(given, dataclasses.Field):
+    dataclasses: Any = sys.modules.get("dataclasses")
+    kind = getattr(dataclasses, "Field", None)  # another thread may be about to import it
+    if kind is not None and isinstance(given, kind):
         options = {name: getattr(given, name) for name in _STANDARD}
         return _Field({name: value for name, value in options.items() if value is not dataclasses.MISSING})
     return _Field({} if given is MISSING else {"default": given})
@@ -125,7 +126,7 @@ def said_of_fields(kind: Any) -> dict[str, tuple[Any, Mapping[str, Any]]]:
 
     As ``fields`` has them, for classes without records above them; that takes more time and memory.
     """
-    described = {name: _described(given) for name, given in kind.__given_of_fields__.items()}
+    described = {name: _described(given) for name, given in vars(kind)[_RECIPE].fields.items()}
     return {name: (of.default, of.metadata) for name, of in described.items()}
 
 
@@ -136,17 +137,102 @@ _FROZEN = ("__getstate__", "__setstate__")
 
 
 class _Later:
-    """Stands for an attribute of a class until somebody wants it."""
+    """Stands for an attribute of classes until somebody wants it; there is one for all of them."""
 
-    __slots__ = ("_complete", "_name")
+    __slots__ = ("_make", "_name")
 
-    def __init__(self, name: str, complete: Callable[[], None]) -> None:
+    def __init__(self, name: str, make: Callable[[_Recipe], None]) -> None:
         self._name = name
-        self._complete = complete
+        self._make = make
 
     def __get__(self, instance: object, owner: type) -> Any:
-        self._complete()
-        return getattr(owner if instance is None else instance, self._name)
+        name = self._name
+        for base in owner.__mro__:
+            found = vars(base).get(name)
+            if found is self:
+                self._make(vars(base)[_RECIPE])
+                break
+            if found is not None:  # another thread has made it meanwhile
+                break
+        return getattr(owner if instance is None else instance, name)
+
+
+_RECIPE = "__recipe_of_record__"
+"""A class's attribute: what its others are made from."""
+
+
+class _Recipe:
+    """How a class was written, and what is made of that when it is wanted."""
+
+    __slots__ = ("fields", "made", "options", "original", "weakref_slot")
+
+    made: Any
+    """The class, once there is one."""
+
+    def __init__(
+        self,
+        original: dict[str, Any],
+        fields: dict[str, Any],
+        options: dict[str, bool],
+        *,
+        weakref_slot: bool,
+    ) -> None:
+        self.original = original
+        self.fields = fields
+        """What is given of each, by name; MISSING where nothing is."""
+        self.options = options
+        self.weakref_slot = weakref_slot
+
+    def _copied(self) -> type:
+        # A class of its own each time: where two threads come at once, both make the same.
+        made = self.made
+        documented = {
+            **self.original,
+            **{name: of.standard() for name, of in self.fields.items() if isinstance(of, _Field)},
+            "__doc__": self.original.get("__doc__") or "-",
+        }  # else a signature is made for it
+        source: type = type(made)(made.__name__, made.__bases__, documented)
+        source.__qualname__ = made.__qualname__
+        return source
+
+    def complete(self) -> None:
+        """All that the standard decorator makes, and nobody has made yet."""
+        import dataclasses
+
+        decorate = dataclasses.dataclass(slots=True, weakref_slot=self.weakref_slot, **self.options)
+        standard = vars(decorate(self._copied()))
+        made = self.made
+        for name, value in list(vars(made).items()):
+            if value is _COMPLETED.get(name):
+                setattr(made, name, standard[name])
+
+    def list_fields(self) -> None:
+        """As ``dataclasses.fields`` looks for them."""
+        import dataclasses
+
+        bare = {"init": False, "repr": False, "eq": False, "match_args": False}
+        decorate = dataclasses.dataclass(**bare, kw_only=self.options.get("kw_only", False))
+        self.made.__dataclass_fields__ = decorate(self._copied()).__dataclass_fields__  # type: ignore[attr-defined]
+
+    def begin(self) -> None:
+        """For the first record."""
+        annotated = self.original.get("__annotations__", {})
+        described = [(name, annotated[name], _described(of)) for name, of in self.fields.items()]
+        self.made.__init__ = _initializer(self.made, described, **self.options)
+
+    def show(self) -> None:
+        """For the first that is printed."""
+        self.made.__repr__ = _representation(self.fields)
+
+
+_COMPLETED = {
+    name: _Later(name, _Recipe.complete)
+    for name in (*_GIVEN, *_FROZEN, "__eq__", "__hash__", "__init__", "__repr__")
+}
+_FIRST = _Later("__init__", _Recipe.begin)
+_SHOWN = _Later("__repr__", _Recipe.show)
+_LISTED = _Later("__dataclass_fields__", _Recipe.list_fields)
+"""These three can be had without the others, of a class without records above it."""
 
 
 def _refuse_set(self: object, name: str, value: object) -> NoReturn:
@@ -169,7 +255,7 @@ def _made(cls: type, *, weakref_slot: bool, **options: bool) -> type:
     own = [name for name, kind in annotated.items() if not str(kind).startswith("ClassVar")]
     given = {name: original.get(name, MISSING) for name in own}
     namespace = {name: value for name, value in original.items() if name not in own}
-    namespace["__given_of_fields__"] = given
+    namespace[_RECIPE] = recipe = _Recipe(original, given, options, weakref_slot=weakref_slot)
     namespace["__slots__"] = (
         *(name for name in own if name not in inherited),
         *(("__weakref__",) if weakref_slot else ()),
@@ -188,51 +274,16 @@ def _made(cls: type, *, weakref_slot: bool, **options: bool) -> type:
     shown = options.get("repr", True)
     if below:
         later += ["__init__", "__repr__"] if shown else ["__init__"]
-    later = [name for name in later if name not in namespace]
-
-    def copied() -> type:
-        # A class of its own each time: where two threads come at once, both make the same.
-        documented = {
-            **original,
-            **{name: of.standard() for name, of in given.items() if isinstance(of, _Field)},
-            "__doc__": original.get("__doc__") or "-",
-        }  # else a signature is made for it
-        source = type(cls)(cls.__name__, cls.__bases__, documented)
-        source.__qualname__ = cls.__qualname__
-        return source
-
-    def complete() -> None:
-        import dataclasses
-
-        standard: type = dataclasses.dataclass(slots=True, weakref_slot=weakref_slot, **options)(copied())
-        for name in later:
-            if isinstance(vars(made)[name], _Later):
-                setattr(made, name, vars(standard)[name])
-
-    def list_fields() -> None:
-        import dataclasses
-
-        bare = {"init": False, "repr": False, "eq": False, "match_args": False}
-        listed: Any = dataclasses.dataclass(**bare, kw_only=options.get("kw_only", False))(copied())
-        made.__dataclass_fields__ = listed.__dataclass_fields__
-
-    def begin() -> None:
-        described = [(name, annotated[name], _described(of)) for name, of in given.items()]
-        made.__init__ = _initializer(made, described, **options)
-
-    def show() -> None:
-        made.__repr__ = _representation(given)
-
-    namespace.update({name: _Later(name, complete) for name in later})
-    if not below:  # then these can be had without the others
+    for name in later:
+        namespace.setdefault(name, _COMPLETED[name])
+    if not below:
         if shown:
-            namespace.setdefault("__repr__", _Later("__repr__", show))
-        namespace.setdefault("__init__", _Later("__init__", begin))
-        namespace["__dataclass_fields__"] = _Later("__dataclass_fields__", list_fields)
-    made: Any = type(cls)(cls.__name__, cls.__bases__, namespace)
+            namespace.setdefault("__repr__", _SHOWN)
+        namespace.setdefault("__init__", _FIRST)
+        namespace["__dataclass_fields__"] = _LISTED
+    recipe.made = made = type(cls)(cls.__name__, cls.__bases__, namespace)
     made.__qualname__ = cls.__qualname__
-    kind: type = made
-    return kind
+    return made
 
 
 def _representation(fields: dict[str, Any]) -> Callable[[Any], str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from types import TracebackType
@@ -18,6 +19,7 @@ from rlm_wasm.capabilities.host_functions import (
 )
 from rlm_wasm.capabilities.libraries import LibraryFolders
 from rlm_wasm.errors import SessionClosed, UsageError
+from rlm_wasm.forking import undivided
 from rlm_wasm.grants import ChildGrants, Grants
 from rlm_wasm.lazy_dataclass import replace
 from rlm_wasm.limits import MIB, Limits, SharedBudget, checked_limits
@@ -136,6 +138,7 @@ class Runtime:
         self._aliases = checked_aliases(aliases)
         self._providers = Providers(provider, model=model, base_url=base_url, retries=retries, cache=cache)
         self._store = store
+        self._opening_store = threading.Lock()
         if durable and store is None:
             raise UsageError('durable=True needs a store: Runtime(store="sqlite:///state.db", durable=True)')
         self._is_durable = durable
@@ -851,16 +854,17 @@ class Runtime:
         return self._opened_store()
 
     def _opened_store(self) -> CheckpointStore:
-        if isinstance(self._store, str):
-            from rlm_wasm.store import open_store
+        with undivided(), self._opening_store:  # sessions open it from threads
+            if isinstance(self._store, str):
+                from rlm_wasm.store import open_store
 
-            opened: CheckpointStore = open_store(self._store)
-            self._store = opened
-        elif self._store is None:
-            from rlm_wasm.capabilities.checkpoints import MemoryStore
+                opened: CheckpointStore = open_store(self._store)
+                self._store = opened
+            elif self._store is None:
+                from rlm_wasm.capabilities.checkpoints import MemoryStore
 
-            self._store = MemoryStore()
-        return self._store
+                self._store = MemoryStore()
+            return self._store
 
     def stats(self) -> dict[str, Any]:
         """Figures about this process, for people."""

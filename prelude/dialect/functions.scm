@@ -14,18 +14,20 @@
 ;; (compose f g h): f after g after h; any number of values between them
 (define (compose . fs)
   (for-each (lambda (f) (if (not (procedure? f)) (raise-argument-error 'compose "procedure?" f))) fs)
-  (cond ((null? fs) values)
-        ((null? (cdr fs)) (car fs))
-        (else
-         (let ((outer (car fs)) (inner (apply compose (cdr fs))))
-           (case-lambda
-             ((x) (call-with-values (lambda () (inner x)) outer))
-             (args (call-with-values (lambda () (apply inner args)) outer)))))))
-(define (compose1 . fs)
-  (cond ((null? fs) identity)
-        ((null? (cdr fs)) (car fs))
-        (else (let ((outer (car fs)) (inner (apply compose1 (cdr fs))))
-                (lambda args (outer (apply inner args)))))))
+  (if (null? fs) values (%composed fs)))
+(define (%composed fs)
+  (if (null? (cdr fs))
+      (car fs)
+      (let ((outer (car fs)) (inner (%composed (cdr fs))))
+        (case-lambda
+          ((x) (call-with-values (lambda () (inner x)) outer))
+          (args (call-with-values (lambda () (apply inner args)) outer))))))
+(define (compose1 . fs) (if (null? fs) identity (%composed1 fs)))
+(define (%composed1 fs)
+  (if (null? (cdr fs))
+      (car fs)
+      (let ((outer (car fs)) (inner (%composed1 (cdr fs))))
+        (lambda args (outer (apply inner args))))))
 
 ;; Arguments accumulate until the procedure accepts them.
 (define (curry f . given) (%curry f given (lambda (given more) (append given more))))
@@ -98,8 +100,6 @@
 (define (primitive? f) #f)
 
 ;; ---- small things ----
-(define (void . ignored) (if #f #f))
-(define (void? x) (eq? x (void)))
 (define (nonempty-list? x) (and (pair? x) (list? x)))
 (define true #t)
 (define false #f)

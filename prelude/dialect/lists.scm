@@ -357,13 +357,15 @@
                         "To stop with the shortest, write (for/list ([a as] [b bs]) ...).")))
             (loop (cdr rest) (+ i 1)))))))
 (define (%list-length who v i) (if (list? v) (length v) (%err-type who i "list" v)))
+;; Of one list they are what stops with the shortest, without a call in between.
 (define-values (map for-each andmap ormap append-map)
   (let ((strict
          (lambda (who walk)
-           (%procedure-named
-            who
-            (case-lambda
-              ((f list) (walk f list))
-              ((f list1 list2) (%check-lengths who f (%list list1 list2)) (walk f list1 list2))
-              ((f list . lists) (%check-lengths who f (cons list lists)) (apply walk f list lists)))))))
+           (let ((walk-two (%case-for walk 3)))
+             (%procedure-named
+              who
+              (%make-case
+               (%case-for walk 2)
+               (lambda (f list1 list2) (%check-lengths who f (%list list1 list2)) (walk-two f list1 list2))
+               (lambda (f list . lists) (%check-lengths who f (cons list lists)) (apply walk f list lists))))))))
     (values (strict 'map map) (strict 'for-each for-each) (strict 'andmap andmap) (strict 'ormap ormap) (strict 'append-map append-map))))

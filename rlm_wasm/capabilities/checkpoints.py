@@ -102,7 +102,8 @@ class Checkpoints:
         max_bytes: int,
         writable: bool = True,
     ) -> None:
-        self._store = store
+        self._open_store = store
+        self._store: CheckpointStore | None = None
         self._namespace = namespace
         self._log = log
         self._max_bytes = max_bytes
@@ -113,6 +114,12 @@ class Checkpoints:
         self._one: asyncio.Lock | None = None
         """One checkpoint at a time: what two of them look at is not changed between, and no more than one
         value of a hundred that are asked for at once is on its way."""
+
+    async def _opened(self) -> CheckpointStore:
+        """The store. It is opened beside the event loop: a database may have to be waited for."""
+        if self._store is None:
+            self._store = await asyncio.to_thread(self._open_store)
+        return self._store
 
     def table(self) -> dict[str, Handler]:
         """The operations."""
@@ -138,7 +145,7 @@ class Checkpoints:
                 "checkpoint: this session may read checkpoints, not write them "
                 "(a child of a #:recursive call: give the value to its parent by finish)"
             )
-        store, namespace = self._store(), self._namespace
+        store, namespace = await self._opened(), self._namespace
         size = size_of(key, value)
         if isinstance(store, SizedStore):
             old = await store.get(namespace, key)
@@ -161,9 +168,9 @@ class Checkpoints:
         if not isinstance(key, str):
             raise UsageError("restore: a key is text")
         self._log.add("restore", key, "host")
-        result = await self._store().get(self._namespace, key)
+        result = await (await self._opened()).get(self._namespace, key)
         return False if result is None else result
 
     async def keys(self) -> list[str]:
         """All keys of the namespace, sorted."""
-        return await self._store().keys(self._namespace)
+        return await (await self._opened()).keys(self._namespace)

@@ -51,6 +51,7 @@ _OUTSIDE = "outside of the workspace"
 _LINK = "a symbolic link, which may lead outside of the workspace: links are not followed"
 _NO_FILE = "no regular file"
 _NO_NAME = "no name of a file"
+_NO_BASE64 = "what is to be written is no base64"
 
 _T = TypeVar("_T")
 
@@ -174,15 +175,18 @@ class Workspace:
         ]
 
     def _write_base64(self, path: str, content: str) -> None:
-        padding = content[-2:].count("=")  # two at the most: what is more was put there to count less
-        self._write(
-            path,
-            len(content) // 4 * 3 - padding,
-            (
-                base64.b64decode(content[at : at + _PIECE_CHARACTERS])
-                for at in range(0, len(content), _PIECE_CHARACTERS)
-            ),
-        )
+        def decoded() -> Iterator[bytes]:
+            for at in range(0, len(content), _PIECE_CHARACTERS):
+                yield base64.b64decode(content[at : at + _PIECE_CHARACTERS], validate=True)
+
+        # Looked through before the file is touched: one that is refused in its middle would be half written.
+        if not content.isascii() or len(content) % 4 or "=" in content[:-2]:
+            raise ValueError(_NO_BASE64)
+        try:
+            size = sum(map(len, decoded()))
+        except ValueError:
+            raise ValueError(_NO_BASE64) from None
+        self._write(path, size, decoded())
 
     def write_bytes(self, path: str, content: bytes) -> None:
         """Replace a file's content, or make it. Raises OSError (EDQUOT) beyond ``max_written_bytes``."""

@@ -158,12 +158,17 @@ class Meter:
 
     def __init__(self, limits: Limits, *, parent: Meter | None = None) -> None:
         self._limit = limits.host_bytes
-        self._root: Meter = self if parent is None else parent._root
+        self._above: Meter | None = parent and parent._root
+        """The family's; None for that one itself, which would hold on to itself."""
         self.memory: MemoryPool = MemoryPool(limits.memory_bytes) if parent is None else parent.memory
         self.turns: Share = Share() if parent is None else parent.turns
         """What the guests of a family may take of the event loop's turns: together as much as one."""
         self._held = 0
         self.peak = 0
+
+    @property
+    def _root(self) -> Meter:
+        return self._above or self
 
     @property
     def held(self) -> int:
@@ -177,7 +182,7 @@ class Meter:
 
     def hold(self, size: int, *, always: bool = False) -> None:
         """Take so many bytes, or raise LimitExceeded and take nothing. ``always`` never raises."""
-        root = self._root
+        root = self._above or self
         held = root._held + size
         if held > root._limit and not always:
             raise LimitExceeded("host_bytes", held, root._limit)
@@ -187,4 +192,5 @@ class Meter:
 
     def release(self, size: int) -> None:
         """Give them back."""
-        self._root._held -= size
+        root = self._above or self
+        root._held -= size

@@ -174,9 +174,17 @@ class ActiveExecution:
             self._timer = None
 
     def end_by(self, limit: LimitExceeded) -> None:
-        """A limit fired. The first one counts."""
-        if self.limit is None:
-            self.limit = limit
+        """A limit fired. The first one counts.
+
+        Who notices that fuel or time is over, Python or a child, knows what was left to it and no more.
+        """
+        if self.limit is not None:
+            return
+        if limit.kind == "timeout_s":
+            limit = self.too_late()
+        elif limit.kind == "fuel":
+            limit = LimitExceeded("fuel", self.account.used, self.account.limit)
+        self.limit = limit
 
     def check(self, now: float | None) -> None:
         """Look at fuel, and at the time where ``now`` is given (seconds on the monotonic clock)."""

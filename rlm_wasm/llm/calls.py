@@ -213,12 +213,21 @@ class LlmCalls:
                 f"recursion depth {self.depth + 1} is deeper than the limit of {self._deepest}: "
                 "answer at this depth without #:recursive"
             )
+        provider, info = self._made or self._provider()
+        if not info.free and prices.misses_table(provider):
+            return self._begin_later(host_request, request, pictures, recursive, op)
         if not self.budget.bounded:
             return self._begin(host_request, request, pictures, recursive, op, 0)
         if _size(request) <= _AT_ONCE:
             texts = estimate_tokens(request.instruction) + estimate_tokens(request.data)
             return self._begin(host_request, request, pictures, recursive, op, texts)
         return self._begin_later(host_request, request, pictures, recursive, op)
+
+    async def _know_prices(self) -> None:
+        """The table of published prices is there, where calls need it."""
+        provider, info = self._made or self._provider()
+        if not info.free and prices.misses_table(provider):
+            await prices.load_table()
 
     async def _begin_later(
         self,
@@ -228,8 +237,11 @@ class LlmCalls:
         recursive: int,
         op: str,
     ) -> Any:
-        """A large prompt is looked at in turns."""
-        texts = await in_turns(tokens_in_turns(request.instruction, request.data))
+        """A large prompt is looked at in turns, and what calls cost is loaded beside the event loop."""
+        await self._know_prices()
+        texts = 0
+        if self.budget.bounded:
+            texts = await in_turns(tokens_in_turns(request.instruction, request.data))
         if not host_request.call_number:  # others may have been numbered meanwhile
             request = replace(request, id=self.budget.next_number, idempotency_key=None)
             request = replace(request, idempotency_key=f"{self.budget.id}-{request.id}")
@@ -607,6 +619,7 @@ class LlmCalls:
         journal, key = self._journal, request.idempotency_key or ""
         if key in self.asked:
             return self.asked[key]
+        await self._know_prices()
         texts = (
             await in_turns(tokens_in_turns(request.instruction, request.data)) if self.budget.bounded else 0
         )

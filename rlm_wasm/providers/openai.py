@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from rlm_wasm.errors import MissingKey, ProviderError, ProviderTimeout, RateLimited, UsageError
+from rlm_wasm.lazy import loaded_beside
 from rlm_wasm.providers import data_urls, tries
 from rlm_wasm.providers.base import Completion, CompletionRequest
 from rlm_wasm.providers.chat_answers import completion_of, is_retryable, read_answer, retry_after_s, words
@@ -155,6 +156,7 @@ class OpenAIProvider:
         here = self._connections.here()
         async with here.starting:
             if here.client is None:
+                await loaded_beside("openai")
                 here.client = await asyncio.to_thread(self._make_client)
         return here.client
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from rlm_wasm.errors import ProviderError, UsageError
 from rlm_wasm.foreign import described
+from rlm_wasm.lazy import is_loaded, loaded_beside
 from rlm_wasm.lazy_dataclass import dataclass
 from rlm_wasm.providers.info import info_of
 
@@ -64,6 +65,8 @@ class PriceTable:
 
 
 _PUBLISHED: Final = PriceTable()
+_TABLE: Final = ("genai_prices", "genai_prices.data_snapshot")
+_MAX_WRAPPED: Final = 20
 
 
 def price_of(
@@ -96,6 +99,27 @@ def price_of(
             )
         return cost
     return _PUBLISHED.cost_usd(model, prompt_tokens, completion_tokens, cached_tokens)
+
+
+def misses_table(provider: Provider) -> bool:
+    """Whether ``price_of`` would load the published prices now, which takes a tenth of a second."""
+    if all(map(is_loaded, _TABLE)):
+        return False
+    inner = provider
+    for _ in range(_MAX_WRAPPED):  # a wrapper's price is that of what it wraps
+        wrapped = getattr(inner, "inner", None)
+        if wrapped is None:
+            break
+        inner = wrapped
+    info = info_of(inner)
+    return not info.free and (
+        info.price is None or isinstance(getattr(info.price, "__self__", None), PriceTable)
+    )
+
+
+async def load_table() -> None:
+    """Load them beside the event loop."""
+    await loaded_beside(*_TABLE)
 
 
 def _takes_cached(price: Callable[..., float | None]) -> bool:

@@ -7,11 +7,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from rlm_wasm.capabilities.workspace import Workspace
 from rlm_wasm.errors import CapabilityDenied, UsageError
-from rlm_wasm.lazy import lazily
+from rlm_wasm.lazy import lazily, loaded_beside
 from rlm_wasm.limits import Limits
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 else:
     session_python = lazily("rlm_wasm.python.session_python")
 
-__all__ = ["KINDS", "PythonKind", "python_backend", "python_kind", "session_python"]
+__all__ = ["KINDS", "PythonKind", "opened_backend", "python_backend", "python_kind", "session_python"]
 
 PythonKind = Literal["wasi", "host", "off"]
 KINDS: tuple[PythonKind, ...] = get_args(PythonKind)
@@ -35,6 +35,13 @@ def python_kind(kind: str) -> PythonKind:
         *words, last = (f'"{word}"' for word in KINDS)
         raise UsageError(f"python must be {', '.join(words)} or {last}, got {kind!r}")
     return kind
+
+
+async def opened_backend(kind: PythonKind, **options: Any) -> PythonBackend:
+    """As ``python_backend``, where an event loop runs: what it needs is loaded beside that."""
+    if kind != "off":
+        await loaded_beside(f"{__name__}.{kind}")
+    return python_backend(kind, **options)
 
 
 def python_backend(

@@ -6,7 +6,7 @@ The back end is made at the first use, so that a program without Python never pa
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,7 +24,7 @@ class SessionPython:
 
     def __init__(
         self,
-        make: Callable[[], PythonBackend],
+        make: Callable[[], Awaitable[PythonBackend]],
         log: ScopeLog,
         *,
         contexts: Callable[[], Mapping[str | None, str]],
@@ -42,6 +42,7 @@ class SessionPython:
         self._time_left = time_left
         self._charge = charge
         self._backend: PythonBackend | None = None
+        self._opening = asyncio.Lock()
         self._saved: bytes | None = None
         """Captured variables of a snapshot that no back end was made for yet."""
         self.operations_over = 0
@@ -100,7 +101,7 @@ class SessionPython:
             return _encoded(begun)
         try:
             reply = await begun
-        except Exception as error:
+        except BaseException as error:  # one that nobody waits for any longer has used what it used
             self._charge(getattr(error, "fuel", 0))
             raise
         finally:
@@ -128,15 +129,16 @@ class SessionPython:
                 self._changed(await backend.capture())
 
     async def _opened(self) -> PythonBackend:
-        if self._backend is None:
-            backend = self._make()
-            for name, text in self._contexts().items():
-                backend.set_context(name, text)
-            if self._saved is not None:
-                await backend.restore(self._saved)
-                self._saved = None
-            self._backend = backend
-        return self._backend
+        async with self._opening:
+            if self._backend is None:
+                backend = await self._make()
+                for name, text in self._contexts().items():
+                    backend.set_context(name, text)
+                if self._saved is not None:
+                    await backend.restore(self._saved)
+                    self._saved = None
+                self._backend = backend
+            return self._backend
 
     def set_context(self, name: str | None, text: str) -> None:
         """A context was loaded."""

@@ -15,7 +15,6 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -49,6 +48,8 @@ LARGE_STATE_EVERY = 8
 ERROR_LIMIT = 64 << 10
 CAPTURE_FUEL = 20_000_000_000
 CAPTURE_SECONDS = 10.0
+FUEL_A_SECOND: Final = 10**9
+"""What a second of a processor counts for at the least, where a call was stopped."""
 
 
 MOMENT_S = 0.001
@@ -66,6 +67,27 @@ T = TypeVar("T")
 
 ServeTool = Callable[[str, str], str]
 """Serves a call of the embedder's function: its name and JSON arguments; gives JSON, never raises."""
+
+
+class _Account:
+    """What a call may use, and has used: hostile code runs in what the host asks on its behalf, too."""
+
+    __slots__ = ("cancelled", "fuel", "until", "used")
+
+    def __init__(self, fuel: int, seconds: float, cancelled: threading.Event | None = None) -> None:
+        self.fuel = fuel
+        self.until = time.monotonic() + seconds
+        self.cancelled = threading.Event() if cancelled is None else cancelled
+        self.used = 0
+
+    @property
+    def left(self) -> int:
+        """Fuel."""
+        return self.fuel - self.used
+
+    def seconds_left(self) -> float:
+        """Until its time is over."""
+        return self.until - time.monotonic()
 
 
 class WasiPython:
@@ -143,11 +165,10 @@ class WasiPython:
     async def _ended(self, job: workers.Job[PythonReply], cancelled: threading.Event) -> PythonReply:
         try:
             await job.ended()
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
             cancelled.set()
             await job.ended()
-            with suppress(Exception):
-                job.result()
+            vars(error)["fuel"] = _fuel_of(job)
             raise
         self._short = job.seconds < MOMENT_S
         return job.result()
@@ -180,52 +201,62 @@ class WasiPython:
         timeout_s: float,
         cancelled: threading.Event,
     ) -> PythonReply:
-        started = time.monotonic()
-        used = 0
-        until = started + timeout_s
+        account = _Account(fuel, timeout_s, cancelled)
+        try:
+            return self._served(operation, arguments, account)
+        except PythonInstanceLost as lost:
+            error = self._limit(lost, fuel, timeout_s)
+            vars(error)["fuel"] = account.used  # the session counts what was used up to here
+            raise error from None
+        except Exception as error:
+            vars(error)["fuel"] = account.used
+            raise
 
+    def _served(self, operation: str, arguments: Sequence[Any] | bytes, account: _Account) -> PythonReply:
         def check() -> None:
-            if cancelled.is_set() or workers.shared.leaving or time.monotonic() > until:
-                raise LimitExceeded("timeout_s", timeout_s, self._limits.timeout_s)
+            if account.cancelled.is_set() or workers.shared.leaving or account.seconds_left() < 0:
+                raise PythonNotBegun("timeout", 0)
 
         request, first = self._request_of(operation, arguments, check)
-        try:
-            instance, note = self._ready(timeout_s, cancelled)
-            if len(request) > self._limits.message_bytes:
-                raise UsageError(
-                    f"py-{operation}: the request has {len(request):,} bytes; "
-                    f"a message may have {self._limits.message_bytes:,} (message_bytes)"
-                )
-            text, used = instance.call(request, fuel, timeout_s - (time.monotonic() - started), cancelled)
-        except PythonInstanceLost as lost:
-            if not isinstance(lost, PythonNotBegun):
-                self._drop()
-            raise self._limit(lost, fuel, timeout_s) from None
-        value, answer = self._parse(text, used)
-        try:
-            encoded = self._read(lambda: joined(value_to_cbor(value, check)), used)
-        except LimitExceeded as limit:
-            vars(limit)["fuel"] = used
-            raise
+        note = self._made_ready(account)
+        if len(request) > self._limits.message_bytes:
+            raise UsageError(
+                f"py-{operation}: the request has {len(request):,} bytes; "
+                f"a message may have {self._limits.message_bytes:,} (message_bytes)"
+            )
+        value, answer = self._parse(self._called(request, account))
+        encoded = self._read(lambda: joined(value_to_cbor(value, check)))
         self._note_change(operation, first)
         if operation in ("exec", "set", "call") and self._tools is None:
-            self._capture_now_and_then()
+            self._capture_now_and_then(account)
         if "error" in answer:
             raise PythonFailure(
                 answer["error"],
                 kind=answer["kind"],
                 traceback=answer["traceback"],
                 frames=tuple(answer["frames"]),
-                fuel=used,
             )
         return PythonReply(
             encoded=encoded,
             decode=lambda: to_scheme(value.decode()),
             stdout=answer["stdout"],
             stderr=answer["stderr"],
-            fuel=used,
+            fuel=account.used,
             note=note,
         )
+
+    def _called(self, request: bytes, account: _Account) -> bytes:
+        """What the instance says to a request. Raises PythonInstanceLost."""
+        assert self._instance is not None
+        try:
+            text, used = self._instance.call(request, account.left, account.seconds_left(), account.cancelled)
+        except PythonInstanceLost as lost:
+            account.used += lost.fuel
+            if not isinstance(lost, PythonNotBegun):
+                self._drop()
+            raise
+        account.used += used
+        return text
 
     def _request_of(
         self, operation: str, arguments: Sequence[Any] | bytes, check: Callable[[], None]
@@ -251,7 +282,7 @@ class WasiPython:
             raise UsageError(f"what is handed to Python: {error}") from None
         return f"{operation}\n{text}".encode()
 
-    def _parse(self, text: bytes, used: int) -> tuple[bytes, dict[str, Any]]:
+    def _parse(self, text: bytes) -> tuple[bytes, dict[str, Any]]:
         """A value's text, and what was said beside it. Hostile: the form of the latter is checked.
 
         Raises PythonFailure: what does not fit is a failure of the code that ran.
@@ -261,13 +292,12 @@ class WasiPython:
                 f"the value is too large to leave Python: it has more than the "
                 f"{self._limits.message_bytes:,} bytes that a message may have (message_bytes)",
                 kind="OverflowError",
-                fuel=used,
             )
         end = text.rfind(b"\n")
         if end < 0:
             return text, {"stdout": "", "stderr": ""}
         shape: dict[str, type] = {"stdout": str, "stderr": str}
-        answer = self._read(lambda: _answer(text[end + 1 :], shape), used)
+        answer = self._read(lambda: _answer(text[end + 1 :], shape))
         for part in shape.keys() - {"frames"}:
             answer[part] = codec.valid_text(answer[part])
         for part in ("error", "traceback"):
@@ -277,35 +307,34 @@ class WasiPython:
             answer["frames"] = [str(frame)[:200] for frame in answer["frames"][:MAX_FRAMES]]
         return text[:end], answer
 
-    def _read(self, reading: Callable[[], T], used: int) -> T:
+    def _read(self, reading: Callable[[], T]) -> T:
         """What somebody reads out of hostile text, or PythonFailure."""
         try:
             return reading()
         except codec.TooLarge as error:
-            raise PythonFailure(str(error), kind="OverflowError", fuel=used) from None
+            raise PythonFailure(str(error), kind="OverflowError") from None
         except _UNREADABLE as error:
             raise PythonFailure(
                 f"the Python code broke its driver: the answer cannot be read ({error})",
                 kind="RuntimeError",
-                fuel=used,
             ) from None
 
-    def _ready(self, timeout_s: float, cancelled: threading.Event) -> tuple[_Instance, str]:
-        """A live instance, and what the guest has to know about how it came to be."""
+    def _made_ready(self, account: _Account) -> str:
+        """There is a live instance then. What the guest has to know about how it came to be."""
         note = ""
         if self._instance is None:
             self._instance = _Instance(PythonEngine.shared(), self._limits, self._host, self._random)
             if self._captured is not None:
                 try:
-                    self._internal("restore", [self._captured], cancelled)
+                    self._internal("restore", [self._captured], account)
                 except BaseException:
                     self._drop()  # without its variables it must not go on
                     raise
             note = self._loss()
         if self._stale_contexts:
-            self._internal("forget-context", [], cancelled)
+            self._internal("forget-context", [], account)
             self._stale_contexts = False
-        return self._instance, note
+        return note
 
     def _loss(self) -> str:
         changed, self._changed = self._changed, []
@@ -313,38 +342,55 @@ class WasiPython:
             return ""
         return "Python was restarted; undone since its last checkpoint: " + "; ".join(changed)
 
-    def _internal(self, operation: str, arguments: list[Any], cancelled: threading.Event) -> Any:
-        assert self._instance is not None
-        text, used = self._instance.call(
-            self._request(operation, arguments), CAPTURE_FUEL, CAPTURE_SECONDS, cancelled
-        )
-        value, answer = self._parse(text, used)
+    def _internal(self, operation: str, arguments: list[Any], account: _Account) -> Any:
+        value, answer = self._parse(self._called(self._request(operation, arguments), account))
         if "error" in answer:
-            raise PythonFailure(answer["error"], kind=answer["kind"], fuel=used)
-        return self._read(lambda: to_scheme(value.decode()), used)
+            raise PythonFailure(answer["error"], kind=answer["kind"])
+        return self._read(lambda: to_scheme(value.decode()))
 
     def _note_change(self, operation: str, first: str) -> None:
         if operation in ("exec", "set", "call"):
             line = first.splitlines()[0][:60] if first.strip() else operation
             self._changed = [*self._changed[-8:], line]
 
-    def _capture_now_and_then(self) -> None:
+    def _capture_now_and_then(self, account: _Account) -> None:
+        """On the account of a call. Raises PythonInstanceLost where what is left there does not do."""
         self._since_capture += 1
         large = self._captured is not None and len(self._captured) > SMALL_STATE
         if large and self._since_capture < LARGE_STATE_EVERY:
             return
+        seconds = min(account.seconds_left(), CAPTURE_SECONDS)
+        own = _Account(min(account.left, CAPTURE_FUEL), seconds, account.cancelled)
         try:
-            self._capture()
-        except (PythonInstanceLost, PythonFailure):
-            if self._instance is not None and self._instance.dead:
-                self._drop()
+            self._capture(own)
+        except PythonFailure:
+            pass
+        except PythonInstanceLost as lost:
+            ran_out = {
+                "cancelled": True,
+                "fuel": own.fuel < CAPTURE_FUEL,
+                "timeout": seconds < CAPTURE_SECONDS,
+            }
+            if ran_out.get(lost.reason):
+                raise
+        finally:
+            account.used += own.used
 
-    def _capture(self) -> None:
-        captured = self._internal("capture", [], threading.Event())
+    def _capture(self, account: _Account) -> None:
+        captured = self._internal("capture", [], account)
         if isinstance(captured, list) and len(captured) == 2 and isinstance(captured[0], str):
             self._captured = captured[0]
             self._since_capture = 0
             self._changed = []
+
+    def _capture_apart(self) -> None:
+        """A capture that belongs to no call. Where it fails, the next call begins with the one before."""
+        try:
+            self._capture(_Account(CAPTURE_FUEL, CAPTURE_SECONDS))
+        except PythonFailure:
+            self._drop()
+        except PythonInstanceLost:
+            pass
 
     def _drop(self) -> None:
         if self._instance is not None:
@@ -361,7 +407,6 @@ class WasiPython:
                 f"Python was stopped: {lost.reason}. Its variables are those of the last checkpoint.",
                 kind="SystemError",
             )
-        vars(error)["fuel"] = lost.fuel  # the session counts what was used up to here
         return error
 
     def _host(
@@ -417,9 +462,7 @@ class WasiPython:
     def _kept_and_dropped(self) -> None:
         if self._instance is not None:
             try:
-                self._capture()
-            except (PythonInstanceLost, PythonFailure):
-                pass  # what was lost is said when it is next called
+                self._capture_apart()  # what was lost is said when it is next called
             finally:
                 self._drop()
 
@@ -434,10 +477,7 @@ class WasiPython:
         """See PythonBackend."""
         async with self._lock, self._place.taken_by(self):
             if self._instance is not None:
-                try:
-                    await workers.shared.run(self._capture)
-                except (PythonInstanceLost, PythonFailure):
-                    self._drop()
+                await workers.shared.run(self._capture_apart)
             return None if self._captured is None else self._captured.encode("ascii", "replace")
 
     async def restore(self, captured: bytes) -> None:
@@ -451,6 +491,14 @@ class WasiPython:
         """See PythonBackend."""
         async with self._lock, self._place.left_by(self):
             self._drop()
+
+
+def _fuel_of(job: workers.Job[PythonReply]) -> int:
+    """What a call has used whose end nobody wants."""
+    try:
+        return job.result().fuel
+    except Exception as error:
+        return int(getattr(error, "fuel", 0))
 
 
 class _Instance:
@@ -531,15 +579,15 @@ class _Instance:
         self._turn = workers.Turn(workers.shared.turns, self._stopped)
         if not self._turn.begin():
             raise PythonNotBegun("cancelled" if cancelled.is_set() else "timeout", 0)
+        began = time.thread_time()
         try:
             with self._engine.ticker.running():
                 answer = self._run(request, self._message_bytes)
-        except wasmtime.WasmtimeError as error:
+        except (wasmtime.WasmtimeError, wasmtime.Trap) as error:
             self.dead = True
-            raise PythonInstanceLost(self._reason(error), fuel - self._fuel_left()) from None
-        except wasmtime.Trap as error:
-            self.dead = True
-            raise PythonInstanceLost(self._reason(error), fuel - self._fuel_left()) from None
+            # Of a loop that was stopped wasmtime knows what had been used when it was entered.
+            by_time = min(int((time.thread_time() - began) * FUEL_A_SECOND), fuel)
+            raise PythonInstanceLost(self._reason(error), max(fuel - self._fuel_left(), by_time)) from None
         finally:
             self._turn.end()
         return answer, fuel - self._fuel_left()

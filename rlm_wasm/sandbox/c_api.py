@@ -8,18 +8,19 @@ to Python for the guest.
 from __future__ import annotations
 
 import ctypes
-import importlib.util
 import os
 import sys
 from ctypes import addressof, c_bool, c_char_p, c_int64, c_size_t, c_uint8, c_uint64, c_void_p
 from typing import Any
+
+from rlm_wasm.lazy import spec_of
 
 _LIBRARIES = {"win32": "_wasmtime.dll", "darwin": "_libwasmtime.dylib"}
 
 
 def _library_path() -> str:
     """Where the library is: beside the package's modules, in a folder by the name of its platform."""
-    spec = importlib.util.find_spec("wasmtime")
+    spec = spec_of("wasmtime")
     name = _LIBRARIES.get(sys.platform, "_libwasmtime.so")
     if spec is not None and spec.submodule_search_locations:
         folder = spec.submodule_search_locations[0]

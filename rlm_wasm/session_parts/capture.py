@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from rlm_wasm.errors import InternalError, SessionClosed, SnapshotVersionError
 from rlm_wasm.execution.guest import Guest, captured_together
+from rlm_wasm.lazy import loaded_beside
 from rlm_wasm.lazy_dataclass import replace
 from rlm_wasm.runlog import events
 from rlm_wasm.sandbox.engine import Engine
@@ -42,6 +43,10 @@ class Family(Protocol):
         ...
 
 
+_FOR_SNAPSHOTS = ("cattrs", "zstandard", "rlm_wasm.execution.state", "rlm_wasm.session_parts.state")
+"""What the first snapshot of a process loads."""
+
+
 async def captured(
     parts: Parts,
     key: bytes | None,
@@ -64,6 +69,7 @@ async def captured(
     """
     if parts.closed and not closing:
         raise SessionClosed("the session is closed")
+    await loaded_beside(*_FOR_SNAPSHOTS)
     if not forked and not closing:
         try:
             await parts.scheduler.tidy()

@@ -18,6 +18,7 @@ from rlm_wasm.asking import own, recursion
 from rlm_wasm.errors import ForkFailed, LimitExceeded, StoreError, Unencodable, UsageError
 from rlm_wasm.execution.requests import HostRequest
 from rlm_wasm.grants import Grants
+from rlm_wasm.lazy import loaded_beside
 from rlm_wasm.llm.calls import LlmCalls
 from rlm_wasm.providers.base import Completion, CompletionRequest
 from rlm_wasm.sandbox import protocol
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from rlm_wasm.session_parts.placed import Elsewhere
     from rlm_wasm.session_parts.stay import Stay
 
+_FOR_RECURSION = ("rlm_wasm.asking.recursion", "rlm_wasm.asking.prompts", "cattrs")
+"""What the first recursive call of a process loads."""
 MAX_NESTED_FORKS = 32
 """Forks of forks of forks: each holds the memory of a session while those below it run."""
 
@@ -261,6 +264,7 @@ class Children:
         self, told: Told, request: CompletionRequest, calls: LlmCalls, deepest: int
     ) -> Completion:
         """Serve one by a child in this process."""
+        await loaded_beside(*_FOR_RECURSION)
         return await recursion.recursion(partial(self._opened, told))(request, calls, deepest)
 
     def _has_begun(self, request: CompletionRequest) -> bool:

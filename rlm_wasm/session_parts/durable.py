@@ -241,7 +241,7 @@ class Durable:
         return self._child(stream) is not None or any(of == stream for _, of, _ in rows)
 
     def below(self, stream: str) -> set[str]:
-        """Names of the sessions just below one, of which the store had something, that serve its requests."""
+        """Names of sessions just below one that the store had something of and that serve its requests."""
         if self._works_elsewhere and not stream:
             return set()
         known = [*self._children, *(() if self.opened is None else (of for _, of, _ in self.opened.rows))]

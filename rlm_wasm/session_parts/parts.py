@@ -20,7 +20,7 @@ from rlm_wasm.limits import Limits
 from rlm_wasm.llm import programs
 from rlm_wasm.llm.budget import Budget
 from rlm_wasm.llm.calls import LlmCalls, Recurse
-from rlm_wasm.python import python_backend, session_python
+from rlm_wasm.python import opened_backend, session_python
 from rlm_wasm.results import Execution
 from rlm_wasm.runlog.stream import EventStream, Recorder
 from rlm_wasm.scope_log import ScopeLog
@@ -180,7 +180,7 @@ class Parts:
         """The session's Python."""
         grants = self.grants
         return session_python.SessionPython(
-            lambda: python_backend(
+            lambda: opened_backend(
                 grants.python,
                 limits=self.limits,
                 workspace=self.workspace,

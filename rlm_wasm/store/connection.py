@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import time
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -18,6 +20,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from rlm_wasm.errors import StoreDamaged, StoreError, UsageError
+from rlm_wasm.forking import undivided
 from rlm_wasm.redaction import Secrets, address_without_credentials, is_secret, without_credentials
 from rlm_wasm.store import files
 from rlm_wasm.store.tables import SCHEMA_VERSION, metadata, schema
@@ -61,9 +64,8 @@ class Database:
         if self.url.get_backend_name() == "sqlite":
             files.secure(self.url)
             sa.event.listen(self._engine, "connect", _prepare_sqlite)
-        # SQLite has one writer anyway; a server may serve several of our threads.
-        workers = 1 if self.url.get_backend_name() == "sqlite" else 4
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="rlm-wasm store")
+        self._new_threads()
+        _databases.add(self)
         self._closed = False
         self._done_at: dict[str, float] = {}
         self._file: tuple[int, int] | None = None
@@ -75,6 +77,20 @@ class Database:
             self._pool.shutdown(wait=False)
             self._engine.dispose()
             raise
+
+    def _new_threads(self) -> None:
+        # SQLite has one writer anyway; a server may serve several of our threads.
+        workers = 1 if self.url.get_backend_name() == "sqlite" else 4
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="rlm-wasm store")
+
+    def renew(self) -> None:
+        """In a forked child: the threads did not come along, and the connections are the parent's.
+
+        But for a database in memory, which is the child's own: each of both goes on with what there was.
+        """
+        self._new_threads()
+        if not isinstance(self._engine.pool, sa.StaticPool):
+            self._engine.dispose(close=False)
 
     # ---- the end
 
@@ -250,7 +266,8 @@ class Database:
                 " end this process and begin anew"
             )
         try:
-            return work()
+            with undivided():
+                return work()
         except SQLAlchemyError as error:
             failure = error
         lines = str(getattr(failure, "orig", None) or failure).strip().splitlines()
@@ -265,6 +282,18 @@ class Database:
                 if said in line:
                     return kind(f"the store {self._display_url()}: {line}: {what}")
         return StoreError(f"the store {self._display_url()}: {line}")
+
+
+_databases: weakref.WeakSet[Database] = weakref.WeakSet()
+
+
+def _renew_all() -> None:
+    for database in list(_databases):
+        database.renew()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_all)
 
 
 def _secrets_of(url: sa.URL) -> Secrets:

@@ -302,3 +302,30 @@ async def test_a_program_that_gives_begin_another_meaning_means_what_it_means_to
     await session.execute("")
     async with await session.fork() as other:
         assert await value(session, source) == await value(other, source + " ; é")
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("(if #t 1)", "1"),
+        ("(list (if #f 1) (and 1 (or #f 2)) 'a)", "(#<void> 2 a)"),
+        ("(if 1 2 3 4)", "if: expected (if test then [else]), got (if 1 2 3 4)"),
+        ("(and . 1)", "and: expected (and expression ...), got (and . 1)"),
+        ("(quote 1 2)", "quote: expected (quote datum), got (quote 1 2)"),
+        ("(define x 'a) x", "a"),
+        ("(define car (if #t car 1)) (car '(1))", "1"),
+        ("(define (f) 1) (define f (and f 2)) f", "2"),
+        ("(define if 5) if", "5"),
+        ("(define quote list) '5", "(5)"),
+        ("(define z '(1 2)) (set-car! z 5) z", "(5 2)"),
+        ("(if #t (define x 1) 2)", "define: a definition cannot stand where an expression is expected"),
+        ("(define-syntax-rule (and a b) (list a b)) (and 1 2)", "(1 2)"),
+        ("(and else 1)", "else: "),
+    ],
+)
+async def test_a_form_whose_tree_is_made_at_once_means_what_it_means(
+    session: Session, source: str, told: str
+) -> None:
+    for _ in range(3):
+        async with await session.fork() as fork:
+            assert (await value(fork, source)).startswith(told)

@@ -317,13 +317,14 @@ async def test_a_session_that_is_closed_goes_without_the_collector(python: str) 
                 assert result.status == ("error" if program == "(car 1)" else "ok"), result.error
                 await session.aclose()
                 gone = (
+                    weakref.ref(session._parts.meter),
                     weakref.ref(session),
                     weakref.ref(session._parts),
                     weakref.ref(session._parts.scheduler),
                 )
                 del session
                 await asyncio.sleep(0)
-                assert [each() for each in gone] == [None] * 3, program
+                assert [each() for each in gone] == [None] * 4, program
         finally:
             gc.enable()
 

@@ -69,6 +69,32 @@ def test_the_list_has_every_procedure_that_takes_something_large() -> None:
 
 
 ATTACKS = {
+    "a match of a thousand clauses": (
+        "",
+        "(eval `(match 5 ,@(map (lambda (i) `((list ,i a ... b) 1)) (range 1000)) (_ 2)))",
+    ),
+    "a macro that renames thousands of names": (
+        "",
+        "(define-syntax s (er-macro-transformer (lambda (form rename same?)"
+        " (for ([i 20000]) (rename (string->symbol (number->string i)))) 1))) (eval '(s))",
+    ),
+    "closures around closures": (
+        "",
+        "(define-syntax s (sc-macro-transformer (lambda (form env)"
+        " (define deep (let loop ((i 0) (x 'car)) (if (= i 100000) x (loop (+ i 1) (guard (e (#t x)) (close-syntax x env))))))"
+        " (for ([i 100000]) (identifier? deep)) (list 'quote (make-list 20000 deep))))) (eval '(s))",
+    ),
+    "closures around forms, with free names": (
+        "",
+        "(define-syntax s (sc-macro-transformer (lambda (form env) (let loop ((i 0) (x '(car '(1)))) (if (= i 100000) x"
+        " (loop (+ i 1) (guard (e (#t x)) (make-syntactic-closure env '(a b c) x)))))))) (for ([i 20]) (eval '(s)))",
+    ),
+    "thousands of free names": (
+        "",
+        """(define names (map (lambda (i) (string->symbol (format "n~a" i))) (range 20000)))
+        (define-syntax s (sc-macro-transformer (lambda (form env) (guard (e (#t 1)) (make-syntactic-closure env names (cons 'list names))))))
+        (eval '(s))""",
+    ),
     "normalising four million characters": ("accents", "(string-normalize-nfc accents)"),
     "ordering marks that were written to be slow": ("marks", "(string-normalize-nfd marks)"),
     "capitals of four million characters": ("accents", "(string-upcase accents)"),
@@ -658,6 +684,24 @@ def test_memory_that_is_short_gives_the_right_value_or_its_own_limit(program: st
     assert right != "memory_bytes"
     assert set(outcomes) <= {"memory_bytes", right}
     assert outcomes == sorted(outcomes, key=lambda outcome: outcome == right)
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "(define (f . fs) (if (null? fs) 1 (let ((inner (apply f (cdr fs)))) inner)))",
+        "(define (f #:a [a 1] . fs) (list (apply f fs)))",
+        "(define (f . fs) (call-with-values (lambda () (apply values fs)) (lambda more (list (apply f more)))))",
+        "(define (f . fs) (list (apply (case-lambda ((x) x) (more (apply f more))) fs)))",
+    ],
+)
+def test_arguments_for_which_there_is_no_room_are_the_memory_limit(program: str) -> None:
+    """The list of a rest parameter was made without asking for room: the sandbox crashed."""
+    engine = Engine.shared()
+    for megabytes in (12, 20, 33, 50):
+        sandbox = Sandbox(engine, engine.image_size + (megabytes << 20))
+        assert _outcome(sandbox, f"{program} (apply f (make-list 200000 1))") == "memory_bytes"
+        sandbox.close()
 
 
 @pytest.mark.parametrize(

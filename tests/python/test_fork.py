@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -66,3 +67,46 @@ def test_a_forked_child_runs_scheme_and_python() -> None:
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
     assert done.returncode == 0, done.stderr
+
+
+FORK_WHILE_LOADING = """
+import os, sys, threading
+from rlm_wasm.lazy import lazily
+
+begun, go_on = threading.Event(), threading.Event()
+sys.begun, sys.go_on = begun, go_on
+later = lazily("later")
+other = threading.Thread(target=lambda: later.last)
+other.start()
+begun.wait()
+os.register_at_fork(before=go_on.set)  # before the ones that were registered before it
+child = os.fork()
+if child == 0:
+    os._exit(later.last)
+_, status = os.waitpid(child, 0)
+other.join()
+assert later.last == 7
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+LATER = """
+import sys
+sys.begun.set()
+sys.go_on.wait()
+import wave  # takes a lock of Python's imports
+last = 7
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
+def test_a_fork_waits_for_what_another_thread_loads(tmp_path: Path) -> None:
+    """In the child the module was half loaded, and whoever used it waited for ever."""
+    (tmp_path / "later.py").write_text(LATER)
+    done = subprocess.run(
+        [sys.executable, "-c", FORK_WHILE_LOADING],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])},
+    )
+    assert done.returncode == 7, done.stderr

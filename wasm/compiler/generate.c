@@ -33,6 +33,7 @@ struct Fn {
   Value depth, max_depth;    /* of the value stack above fp */
   Value last, before, label; /* offset of the last instruction; of the one in front of it; of the last jump target */
   Value finish_mode;         /* of the closure in the parent */
+  Value counts;              /* offsets of the COUNT instructions, a list */
 };
 #define FN ((struct Fn *)PTR(fn))
 #define FN_SLOTS (sizeof(struct Fn) / 8 - 1)
@@ -54,6 +55,7 @@ static void begin_fn(Value node, int mode) {
   SET(last, -1);
   SET(before, -1);
   SET(finish_mode, mode);
+  FN->counts = V_NIL;
 }
 
 static Value grown_raw(Value raw, uint32_t bytes) {
@@ -73,8 +75,9 @@ static void emit_word(uint32_t word) {
   CODE[n] = word;
   SET(code_count, n + 1);
 }
+static bool compares(uint32_t op) { return op >= OP_JN_LT_SS && op <= OP_JN_EQN_LL; }
 static bool distance_in_next_word(uint32_t op) {
-  return (op >= OP_JN_LT_SS && op <= OP_JN_EQN_LL) || (op >= OP_JN_NULL_L && op <= OP_J_PAIR_L) || op == OP_JN_EQ_LC || op == OP_J_EQ_LC ||
+  return compares(op) || (op >= OP_JN_NULL_L && op <= OP_J_PAIR_L) || op == OP_JN_EQ_LC || op == OP_J_EQ_LC ||
          op == OP_JN_PAIR_CAR || op == OP_JN_PAIR_CDR || op == OP_UNPAIR || op == OP_JN_PAIR_CDR_NULL;
 }
 
@@ -90,6 +93,7 @@ static void join_instructions(enum opcode op, int32_t a) {
   else if (op == OP_CALL && was == OP_LOCAL) joined = OP_LOCAL_CALL;
   else if (op == OP_CALL_GLOBAL) joined = was == OP_LOCAL ? OP_LOCAL_GLOBAL : was == OP_LOCAL2 ? OP_LOCAL2_GLOBAL : OP_COUNT;
   else if (op == OP_JUMP && was == OP_POPN) joined = OP_POPN_JUMP;
+  else if (op == OP_SET_LOCAL && was == OP_ADD_LL) joined = OP_ADD_LL_SET;
   else if (op == OP_CAR_L && was == OP_JN_PAIR_L && same) joined = OP_JN_PAIR_CAR;
   else if (op == OP_CDR_L && was == OP_JN_PAIR_L && same) joined = OP_JN_PAIR_CDR;
   else if (op == OP_JUMP_FALSE) joined = was == OP_CHAR_EQ ? OP_CHAR_EQ_TEST : was == OP_IS_TAG ? OP_IS_TAG_TEST : OP_COUNT;
@@ -296,7 +300,9 @@ static Value exact_vector(Value v, uint32_t n) {
   return out;
 }
 
+static void finish_count(uint32_t at);
 static Value make_template(void) {
+  for (Value counts = FN->counts; is_pair(counts); counts = CDR(counts)) finish_count((uint32_t)FIX_VALUE(CAR(counts)));
   uint32_t consts = GET(const_count), code = GET(code_count) * 4, places = GET(place_count) * 8;
   uint32_t charged = GET(code_count) / WORDS_A_STEP, shift = charged ? 1 : 0;      /* by a first instruction */
   Value node = FN->node;
@@ -377,7 +383,23 @@ static void join(Value lambda, int mode, uint32_t chain, uint32_t base) {
   EXPR(NODE(lambda, L_BODY), mode);
 }
 
+/* A variable that is another one, when neither is ever assigned, has its slot: as what a `for` loop's clause binds, which is the loop's own. */
+static bool is_alias(Value var, Value init) {
+  uint32_t slot;
+  if (BOXED(var) || !plain_local(init, &slot)) return false;
+  bind_local(var, slot);
+  return true;
+}
+
 static void generate_let(Value vars, Value inits, Value body, int mode) {
+  List bound = EMPTY_LIST, values = EMPTY_LIST;
+  for (; is_pair(vars); vars = CDR(vars), inits = CDR(inits)) {
+    if (is_alias(CAR(vars), CAR(inits))) continue;
+    list_add(&bound, CAR(vars));
+    list_add(&values, CAR(inits));
+  }
+  vars = bound.head;
+  inits = values.head;
   uint32_t n = list_count(vars), first;
   DO(G_UNLET, FIX(n), FIX(mode), V_FALSE, V_FALSE, V_FALSE);
   EXPR(body, mode);
@@ -415,7 +437,7 @@ static void loop_start(Value node, uint32_t base) {
 /* The one of three kinds of instructions, in two forms each, that makes the test at a loop's start, too: from the first kind's on; 0: none does. */
 static uint32_t with_test(uint32_t test, enum opcode less, enum opcode greater_or_equal, enum opcode equal) {
   uint32_t form = (test & 0xff) - OP_JN_LT_SS;
-  if ((test & 0xff) < OP_JN_LT_SS || (test & 0xff) > OP_JN_EQN_LL || !(form & 2)) return 0;
+  if (!compares(test & 0xff) || !(form & 2)) return 0;
   switch (form / 4) {
     case 0: return less + (form & 1);
     case 3: return greater_or_equal + (form & 1);
@@ -424,21 +446,172 @@ static uint32_t with_test(uint32_t test, enum opcode less, enum opcode greater_o
   }
 }
 
-/* What becomes of the ADD_LI of a loop's last variable: ADD_LOOP, or together with the test at the loop's start one of COUNT... */
-static uint32_t counts(uint32_t word, uint32_t test, uint32_t count, bool near) {
-  uint32_t slot = word >> 8 & 0xfff, op = 0;
-  if (near && word >> 20 == 1 && count <= 2 && (test >> 8 & 0xfff) == slot) op = with_test(test, OP_COUNT_LT_LI, OP_COUNT_GE_LI, OP_COUNT_EQN_LI);
-  return op ? (op + (count == 2 ? 2 : 0)) | slot << 8 : (word & ~0xffu) | OP_ADD_LOOP;
+/* ---- where a loop begins anew ---- */
+/* A comparison of a local that a loop begins with, and jumps where it does not hold. */
+typedef struct {
+  enum { NO_TEST, WITH_NUMBER, WITH_LOCAL, WITH_GLOBAL } with;
+  uint32_t kind, slot;         /* of comparison: 0 <, 1 >, 2 <=, 3 >=, 4 =; of the local */
+  int64_t other;               /* the number, or a slot or the index of a constant */
+  uint32_t behind;             /* where it ends: its last word is the distance */
+} LoopTest;
+static LoopTest loop_test(uint32_t start) {
+  uint32_t n = GET(code_count), word = start < n ? CODE[start] : OP_CONST, op = word & 0xff;
+  LoopTest t = {NO_TEST, 0, 0, 0, 0};
+  if (compares(op) && (op - OP_JN_LT_SS) & 2) {
+    bool both = (op - OP_JN_LT_SS) & 1;
+    return (LoopTest){both ? WITH_LOCAL : WITH_NUMBER, (op - OP_JN_LT_SS) / 4, word >> 8 & 0xfff, both ? (int64_t)(word >> 20) : (int32_t)word >> 20, start + 2};
+  }
+  if (op != OP_LOCAL || start + 3 > n) return t;
+  t.slot = word >> 8;
+  word = CODE[start + 1];
+  op = word & 0xff;
+  if (compares(op) && ((op - OP_JN_LT_SS) & 3) == 1) {
+    t.with = WITH_NUMBER;
+    t.other = (int32_t)word >> 8;
+    t.behind = start + 3;
+  } else if (start + 4 <= n && (op == OP_GLOBAL || (op == OP_CONST && IS_FIX(VEC(FN->consts)[word >> 8])))) {
+    t.other = op == OP_GLOBAL ? word >> 8 : FIX_VALUE(VEC(FN->consts)[word >> 8]);
+    t.behind = start + 4;
+    if (compares(CODE[start + 2] & 0xff) && ((CODE[start + 2] & 0xff) - OP_JN_LT_SS) % 4 == 0) t.with = op == OP_GLOBAL ? WITH_GLOBAL : WITH_NUMBER;
+    op = CODE[start + 2] & 0xff;
+  }
+  t.kind = (op - OP_JN_LT_SS) / 4;
+  return t;
+}
+/* Whether it has found that what is in the slot is a number. */
+static bool is_tested(LoopTest t, uint32_t slot) { return t.with != NO_TEST && (t.slot == slot || (t.with == WITH_LOCAL && t.other == slot)); }
+
+/* Whether the operand is the variable of this slot and a small number more: the number. */
+static bool is_step(Value node, uint32_t slot, int32_t *step) {
+  int prim = NODE_KIND(node) == N_CALL ? known_primitive(NODE(node, 0)) : -1;
+  enum opcode op = prim < 0 ? OP_COUNT : (enum opcode)prim_opcode[prim];
+  if ((op != OP_ADD_SS && op != OP_SUB_SS) || list_count(NODE(node, 1)) != 2) return false;
+  Value x = CAR(NODE(node, 1)), y = CADR(NODE(node, 1));
+  if (op == OP_ADD_SS && NODE_KIND(x) == N_CONST) { Value t = x; x = y; y = t; }
+  uint32_t of;
+  if (!plain_local(x, &of) || of != slot || !small_constant(y, 12, step) || *step == -2048) return false;
+  if (op == OP_SUB_SS) *step = -*step;
+  return true;
 }
 
-static void loop_jump(Value var, uint32_t count, int mode, uint32_t depth) {
-  uint32_t last = GET(last), n = GET(code_count), place = (uint32_t)FIX_VALUE(ENVVAR(var)->data2) + count - 1;
-  uint32_t base = (uint32_t)FIX_VALUE(ENVVAR(var)->data2), start = (uint32_t)FIX_VALUE(ENVVAR(var)->data1);
-  if (count && n && last == n - 1 && GET(label) != n && (CODE[last] & 0xff) == OP_ADD_LI && (CODE[last] >> 8 & 0xfff) == place)
-    CODE[last] = counts(CODE[last], CODE[start], count, n + 1 - start < WORDS_A_STEP);
-  uint32_t with = count == 2 && n + 1 - start < WORDS_A_STEP ? with_test(CODE[start], OP_LOOP2_LT_LI, OP_LOOP2_GE_LI, OP_LOOP2_EQN_LI) : 0;
-  uint32_t at = emit(with ? (enum opcode)with : OP_LOOP, (int32_t)base);
-  emit_word(count << 24 | (at + 1 - (uint32_t)FIX_VALUE(ENVVAR(var)->data1)));
+/* A local or a number is added in one instruction as it is, and a product of two that are not known is added by the one that multiplies. */
+static bool added_otherwise(Value node) {
+  uint32_t slot;
+  int prim = NODE_KIND(node) == N_CALL ? known_primitive(NODE(node, 0)) : -1;
+  if (plain_local(node, &slot) || NODE_KIND(node) == N_CONST) return true;
+  if (prim < 0 || prim_opcode[prim] != OP_MUL_SS) return false;
+  for (Value factors = NODE(node, 1); is_pair(factors); factors = CDR(factors)) if (NODE_KIND(CAR(factors)) == N_CONST) return false;
+  return true;
+}
+
+/* What the last one that is pushed adds to its variable or puts in front of it, as (+ sum x) and (cons x list) do: the instruction, and x; else SET_LOCAL. */
+static enum opcode gathers(Value node, uint32_t slot, Value *other) {
+  int prim = NODE_KIND(node) == N_CALL ? known_primitive(NODE(node, 0)) : -1;
+  enum opcode op = prim < 0 ? OP_COUNT : (enum opcode)prim_opcode[prim];
+  if ((op != OP_ADD_SS && op != OP_CONS) || list_count(NODE(node, 1)) != 2) return OP_SET_LOCAL;
+  Value variable = op == OP_CONS ? CADR(NODE(node, 1)) : CAR(NODE(node, 1));
+  uint32_t of;
+  *other = op == OP_CONS ? CAR(NODE(node, 1)) : CADR(NODE(node, 1));
+  if (!plain_local(variable, &of) || of != slot || (op == OP_ADD_SS && added_otherwise(*other))) return OP_SET_LOCAL;
+  return op == OP_CONS ? OP_CONS_INTO : OP_ADD_INTO;
+}
+
+/* A variable that stays what it is takes no instruction. One that the loop's test has found to be a number is counted up or down last of all: that
+   cannot fail, and so nobody sees that it waits for its turn. The others are pushed, and popped into their slots. */
+static void generate_loop_call(Value var, Value operands, int mode) {
+  uint32_t count = list_count(operands), slot = (uint32_t)FIX_VALUE(ENVVAR(var)->data2), of;
+  LoopTest test = loop_test((uint32_t)FIX_VALUE(ENVVAR(var)->data1));
+  List pushed = EMPTY_LIST;
+  Value slots = V_NIL, steps = V_NIL, node;
+  for (Value rest = operands; is_pair(rest); rest = CDR(rest), slot++) {
+    int32_t step;
+    if (plain_local(CAR(rest), &of) && of == slot) continue;
+    if (slot < 0x1000 && is_tested(test, slot) && is_step(CAR(rest), slot, &step)) {
+      steps = cons(cons(FIX(slot), FIX(step)), steps);
+    } else {
+      list_add(&pushed, CAR(rest));
+      slots = cons(FIX(slot), slots);
+    }
+  }
+  bool all = list_count(slots) == count;
+  enum opcode into = OP_SET_LOCAL;
+  Value place = FIX(0);
+  if (slots != V_NIL && (!all || count == 1)) {
+    into = gathers(CAR(pushed.last), (uint32_t)FIX_VALUE(CAR(slots)), &node);
+    if (into != OP_SET_LOCAL) {
+      place = FIX(NODE_PLACE(CAR(pushed.last)));
+      CAR(pushed.last) = node;
+    }
+  }
+  Value own = all && into == OP_SET_LOCAL ? V_FALSE : cons(cons(FIX(into), place), cons(slots, steps));
+  DO(G_LOOP_JUMP, var, FIX(count), FIX(mode), FIX(GET(depth)), own);
+  push_reversed(G_EXPR, pushed.head, FIX(PUSH_VALUE), FIX(PUSH_VALUE));
+}
+
+/* What the loop's test and its jump have become is known when all of its code is there: until then the last word tells where it begins. */
+static void emit_count(uint32_t slot, int32_t step, uint32_t start) {
+  uint32_t charged = 1 + (GET(code_count) + 7 - start) / WORDS_A_STEP;      /* as LOOP_BACK, behind it, charges */
+  LoopTest t = loop_test(start);
+  if (charged > 255 || (t.with == WITH_NUMBER ? t.other <= -(1 << 29) || t.other >= 1 << 29 : t.with == WITH_GLOBAL && t.other > 0xffffff)) return;
+  uint32_t at = emit(OP_COUNT_LT_I, (int32_t)(charged | slot * 8 << 8));
+  emit_word((uint32_t)step * 2);
+  emit_word(slot);
+  emit_word(start);
+  FN->counts = cons(FIX(at), FN->counts);
+}
+static void finish_count(uint32_t at) {
+  enum { LT, GT, LE, GE, NE, EQ };
+  static const uint8_t negated[] = {GE, LE, GT, LT, EQ, NE}, swapped[] = {GT, LT, GE, LE, NE, EQ};
+  static const uint8_t ops[][3] = {{OP_COUNT_LT_I, OP_COUNT_LT_L, OP_COUNT_LT_G}, {OP_COUNT_GT_I, OP_COUNT_GT_L, OP_COUNT_GT_G},
+                                   {OP_COUNT_LT_I, OP_COUNT_LE_L, OP_COUNT_LE_G}, {OP_COUNT_GT_I, OP_COUNT_GE_L, OP_COUNT_GE_G},
+                                   {OP_COUNT_NE_I, OP_COUNT_NE_L, OP_COUNT_NE_G}};
+  uint32_t slot = CODE[at + 2];
+  LoopTest t = loop_test(CODE[at + 3]);
+  uint32_t jumps_to = t.behind + CODE[t.behind - 1];
+  bool jumps = jumps_to > t.behind && jumps_to <= at;     /* it is there that this is: the loop goes on where the test does not hold */
+  int fulfils = t.kind == 4 ? EQ : (int)t.kind;
+  if (t.slot != slot) {                                   /* it is the other of two locals */
+    fulfils = swapped[fulfils];
+    t.other = t.slot;
+  }
+  if (jumps) fulfils = negated[fulfils];
+  if (fulfils == EQ) { CODE[at] = OP_JUMP | 3 << 8; return; }
+  if (t.with == WITH_NUMBER) t.other += fulfils == LE ? 1 : fulfils == GE ? -1 : 0;
+  CODE[at] = (CODE[at] & ~0xffu) | ops[fulfils][t.with - WITH_NUMBER];
+  CODE[at + 2] = (uint32_t)(t.with == WITH_NUMBER ? (int64_t)FIX(t.other) : t.other * 8);
+  CODE[at + 3] = ((jumps ? jumps_to : t.behind) - (at + 1)) * 4;
+}
+
+static void emit_step(uint32_t slot, int32_t step) {
+  emit(OP_ADD_LI_SET, (int32_t)(slot | (uint32_t)step << 12));
+  emit(OP_SET_LOCAL, (int32_t)slot);
+}
+
+/* own: #f; or ((how the last value that was pushed gets into its slot . the place of that) slots of those that were, the last first . steps). */
+static void loop_jump(Value var, uint32_t count, int mode, uint32_t depth, Value own) {
+  uint32_t base = (uint32_t)FIX_VALUE(ENVVAR(var)->data2), start = (uint32_t)FIX_VALUE(ENVVAR(var)->data1), n = GET(code_count);
+  if (own == V_FALSE) {
+    uint32_t with = count == 2 && n + 1 - start < WORDS_A_STEP ? with_test(CODE[start], OP_LOOP2_LT_LI, OP_LOOP2_GE_LI, OP_LOOP2_EQN_LI) : 0;
+    uint32_t at = emit(with ? (enum opcode)with : OP_LOOP, (int32_t)base);
+    emit_word(count << 24 | (at + 1 - start));
+  } else {
+    enum opcode into = (enum opcode)FIX_VALUE(CAR(CAR(own)));
+    if (into != OP_SET_LOCAL) emit_place((uint32_t)FIX_VALUE(CDR(CAR(own))));
+    for (Value slots = CADR(own); is_pair(slots); slots = CDR(slots), into = OP_SET_LOCAL) {
+      if (into != OP_SET_LOCAL) emit(into, (int32_t)FIX_VALUE(CAR(slots)));
+      if (into != OP_CONS_INTO) emit(OP_SET_LOCAL, (int32_t)FIX_VALUE(CAR(slots)));
+    }
+    if (depth > base + count) emit(OP_POPN, (int32_t)(depth - base - count));
+    for (Value steps = CDDR(own); is_pair(steps); steps = CDR(steps)) {
+      uint32_t slot = (uint32_t)FIX_VALUE(CAR(CAR(steps)));
+      int32_t step = (int32_t)FIX_VALUE(CDR(CAR(steps)));
+      if (CDR(steps) == V_NIL) emit_count(slot, step, start);
+      emit_step(slot, step);
+    }
+    uint32_t at = emit(OP_LOOP_BACK, 0);
+    emit_word(at + 1 - start);
+  }
+  SET(last, -1);
   SET(depth, depth + (mode == PUSH_VALUE ? 1 : 0));   /* as if it had come back */
 }
 
@@ -649,7 +822,7 @@ static void generate_test(Value node, uint32_t holder, bool negated) {
 }
 
 static int branch_pops(uint32_t op) {
-  if (op >= OP_JN_LT_SS && op <= OP_JN_EQN_LL) return (int[]){2, 1, 0, 0}[(op - OP_JN_LT_SS) & 3];
+  if (compares(op)) return (int[]){2, 1, 0, 0}[(op - OP_JN_LT_SS) & 3];
   if (op == OP_JN_EQ || op == OP_J_EQ) return 2;
   return op >= OP_JN_NULL_L ? 0 : 1;
 }
@@ -739,8 +912,8 @@ static void generate_call(Value node, int mode) {
   enum node kind = NODE_KIND(operator);
   if (lambda_takes(operator, argc)) { generate_let(NODE(operator, L_VARS), operands, NODE(operator, L_BODY), mode); return; }
   if (kind == N_LREF && (VAR_FLAGS(NODE(operator, 0)) & VAR_LOOP)) {
-    bool is_join = VAR_FLAGS(NODE(operator, 0)) & VAR_JOIN;
-    DO(is_join ? G_JOIN_JUMP : G_LOOP_JUMP, NODE(operator, 0), FIX(argc), FIX(mode), FIX(GET(depth)), V_FALSE);
+    if (!(VAR_FLAGS(NODE(operator, 0)) & VAR_JOIN)) { generate_loop_call(NODE(operator, 0), operands, mode); return; }
+    DO(G_JOIN_JUMP, NODE(operator, 0), FIX(argc), FIX(mode), FIX(GET(depth)), V_FALSE);
     push_reversed(G_EXPR, operands, FIX(PUSH_VALUE), FIX(PUSH_VALUE));
     return;
   }
@@ -843,6 +1016,7 @@ static void generate_expr(Value node, int mode) {
       break;
     case N_LREF:
       if (mode == TAIL && plain_local(node, &slot)) { emit(OP_RETURN_LOCAL, (int32_t)slot); break; }
+      if (mode == EFFECT && plain_local(node, &slot)) break;
       emit_place(NODE_PLACE(node));
       emit_reference(NODE(node, 0));
       finish(mode);
@@ -948,7 +1122,7 @@ static void do_generate(Value *item) {
       EXPR(CAR(a), PUSH_VALUE);
       break;
     case G_LOOP_START: loop_start(a, (uint32_t)N(b)); break;
-    case G_LOOP_JUMP: loop_jump(a, (uint32_t)N(b), N(c), (uint32_t)N(d)); break;
+    case G_LOOP_JUMP: loop_jump(a, (uint32_t)N(b), N(c), (uint32_t)N(d), e); break;
     case G_JOIN: join(a, N(b), (uint32_t)N(c), (uint32_t)N(d)); break;
     case G_JOIN_JUMP: join_jump(a, (uint32_t)N(b), N(c), (uint32_t)N(d)); break;
     case G_JOIN_END:

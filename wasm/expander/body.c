@@ -68,7 +68,9 @@ static void next_form(Value item) { ITEM(item)->form = V_UNBOUND; }
 /* An alias for what the environment of the definition itself calls by its symbol is that symbol:
    what (close-syntax name use-env) gives. */
 Value definition_name(Value id, Value env) {
-  while (IS(id, T_SYNTAX) && SYNTAX_ENV(id) == env) id = SYNTAX_EXPR(id);
+  uint32_t depth = 0;
+  for (; IS(id, T_SYNTAX) && SYNTAX_ENV(id) == env; id = SYNTAX_EXPR(id)) depth++;
+  charge(depth / 8);
   return id;
 }
 

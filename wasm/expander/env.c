@@ -61,7 +61,9 @@ static void cell_clear(Value cell, int64_t flags) {
 }
 
 Value env_top(Value env) {
-  while (!IS_TOP(env)) env = ENV(env)->parent;
+  uint32_t frames = 0;
+  for (; !IS_TOP(env); env = ENV(env)->parent) frames++;
+  charge(frames / 16);
   return env;
 }
 
@@ -92,9 +94,10 @@ bool frame_bind(Value frame, Value id, Value binding) {
 }
 
 static bool listed(Value id, Value names) {
-  for (; is_pair(names); names = CDR(names))
-    if (CAR(names) == id) return true;
-  return false;
+  uint32_t passed = 0;
+  for (; is_pair(names) && CAR(names) != id; names = CDR(names)) passed++;
+  charge(passed / 8);
+  return is_pair(names);
 }
 
 /* ---- top levels ---- */
@@ -154,8 +157,9 @@ static Value top_lookup(Value top, Value id) {
 Value env_lookup_place(Value env, Value id, Value *top, Value *symbol) {
   bool phase = false;
   uint32_t frames = 0;
-  for (;;) {
+  for (uint32_t aliases = 0;; aliases++) {
     Value at = env, found = V_FALSE;
+    if (aliases >= 8) charge(1);
     while (!IS_TOP(at)) {
       if (++frames % 16 == 0) charge(1);
       enum env_kind kind = ENV_KIND(at);

@@ -302,8 +302,14 @@ static Value applicable(Value *type, const char *name, const char *primitive, Va
 static Value prim_rename(int argc, Value *args) {
   (void)argc;
   if (!is_identifier(args[1])) return err_type("rename", 0, "identifier", args[1]);
-  for (Value a = RECORD_FIELD(args[0], 1); a != V_NIL; a = CDR(a))
-    if (CAR(CAR(a)) == args[1]) return CDR(CAR(a));
+  uint64_t passed = 0;
+  Value known = V_FALSE;
+  for (Value a = RECORD_FIELD(args[0], 1); a != V_NIL; a = CDR(a), passed++)
+    if (CAR(CAR(a)) == args[1]) { known = CDR(CAR(a)); break; }
+  charge(passed / 8);
+  if (known != V_FALSE) return known;
+  Value failed = closed_too_often(args[1]);
+  if (failed != V_FALSE) return failed;
   Value alias = make_syntax(RECORD_FIELD(args[0], 0), args[0], args[1]);
   RECORD_FIELD(args[0], 1) = cons(cons(args[1], alias), RECORD_FIELD(args[0], 1));
   return alias;
@@ -522,32 +528,70 @@ Value expansion_run(Value state) {
 }
 
 /* ---- what needs no expansion ----
- * A constant, a global variable, or a call of one on such operands, has its tree made at once: what most of a
- * small program's forms are. It recurses no deeper than PLAIN_NESTING, and looks at PLAIN_PARTS at the most. */
-enum { PLAIN_NESTING = 4, PLAIN_PARTS = 32 };
+ * A constant, a global variable, a call, an `if`, `and` or `or` of such, and the definition of a variable as one has its tree made at once: what most
+ * of a small program's forms are. It recurses no deeper than PLAIN_NESTING, and looks at PLAIN_PARTS at the most. What is not right goes the
+ * usual way, which tells why. */
+enum { PLAIN_NESTING = 6, PLAIN_PARTS = 48 };
 
-static Value plain_variable(Value symbol, Value env, uint32_t place) {
-  Value binding = env_lookup(env, symbol);
+static Value plain_variable(Value binding, uint32_t place) {
   bool known = IS(binding, T_CELL) && (CELL(binding)->value != V_UNBOUND || FIX_VALUE(CELL(binding)->flags) & CELL_OWN);
   return known ? make_leaf(N_GREF, place, binding) : V_FALSE;
 }
+static Value plain_tree(Value form, Value env, uint32_t place, int nesting, int *parts);
+/* The trees of a list's elements, V_NIL for none. */
+static bool plain_trees(Value rest, Value env, uint32_t place, int nesting, int *parts, List *trees) {
+  list_start(trees);
+  for (; is_pair(rest); rest = CDR(rest)) {
+    Value tree = plain_tree(CAR(rest), env, pair_place(rest) ? pair_place(rest) : place, nesting, parts);
+    if (tree == V_FALSE) return false;
+    list_add(trees, tree);
+  }
+  return rest == V_NIL;
+}
+static bool is_plain_datum(Value v, int *parts) {
+  for (; is_pair(v); v = CDR(v)) if (--*parts < 0 || !is_plain_datum(CAR(v), parts)) return false;
+  return !IS(v, T_SYNTAX) && !IS(v, T_VECTOR);
+}
+/* (define name expression) at the top level of programs. The name is defined before the expression is looked at: it may occur in it. */
+static Value plain_definition(Value form, Value env, uint32_t place, int *parts) {
+  if (!is_pair(CDR(form)) || !IS(CADR(form), T_SYMBOL) || !is_pair(CDDR(form)) || CDR(CDDR(form)) != V_NIL) return V_FALSE;
+  Value expression = CADDR(form), cell;
+  if (!IS_TOP(env) || ENV_KIND(env) != ENV_REPL || (is_pair(expression) && !IS(CAR(expression), T_SYMBOL))) return V_FALSE;
+  Value defined = env_define_cell(env, CADR(form), &cell);
+  if (defined == V_AGAIN) vm.need_bytes = 0;              /* the usual way asks for them */
+  if (defined != V_TRUE) return V_FALSE;
+  Value tree = plain_tree(expression, env, place, PLAIN_NESTING - 1, parts);
+  return tree == V_FALSE ? V_FALSE : make_node(N_GDEF, place, 2, cell, tree);
+}
+static Value plain_core(const CoreForm *core, Value form, Value env, uint32_t place, int nesting, int *parts) {
+  List trees;
+  switch (core->id) {
+    case F_QUOTE:
+      if (!is_pair(CDR(form)) || CDDR(form) != V_NIL || !is_plain_datum(CADR(form), parts)) return V_FALSE;
+      return make_leaf(N_CONST, place, CADR(form));
+    case F_IF: case F_AND: case F_OR:
+      if (!plain_trees(CDR(form), env, place, nesting - 1, parts, &trees) || trees.head == V_NIL || CDR(trees.head) == V_NIL) return V_FALSE;
+      if (core->id != F_IF) return make_node(core->id == F_AND ? N_AND : N_OR, place, 1, trees.head);
+      Value branches = CDR(trees.head);
+      if (CDR(branches) != V_NIL && CDDR(branches) != V_NIL) return V_FALSE;
+      return node_if(place, CAR(trees.head), CAR(branches), CDR(branches) == V_NIL ? node_const(V_VOID) : CADR(branches));
+    case F_DEFINE: return nesting == PLAIN_NESTING ? plain_definition(form, env, place, parts) : V_FALSE;
+    default: return V_FALSE;
+  }
+}
 static Value plain_tree(Value form, Value env, uint32_t place, int nesting, int *parts) {
   if (--*parts < 0) return V_FALSE;
-  if (IS(form, T_SYMBOL)) return plain_variable(form, env, place);
+  if (IS(form, T_SYMBOL)) return plain_variable(env_lookup(env, form), place);
   if (!is_pair(form)) return IS(form, T_SYNTAX) || IS(form, T_VECTOR) || form == V_NIL ? V_FALSE : make_leaf(N_CONST, place, form);
   if (!nesting || !IS(CAR(form), T_SYMBOL)) return V_FALSE;
   if (pair_place(form)) place = pair_place(form);
-  Value operator = plain_variable(CAR(form), env, place), operands = V_NIL, last = V_NIL;
-  if (operator == V_FALSE) return V_FALSE;
-  Value rest = CDR(form);
-  for (; is_pair(rest); rest = CDR(rest)) {
-    Value operand = plain_tree(CAR(rest), env, pair_place(rest) ? pair_place(rest) : place, nesting - 1, parts);
-    if (operand == V_FALSE) return V_FALSE;
-    Value pair = cons(operand, V_NIL);
-    if (last == V_NIL) operands = pair; else CDR(last) = pair;
-    last = pair;
-  }
-  return rest == V_NIL ? make_node(N_CALL, place, 2, operator, operands) : V_FALSE;
+  Value binding = env_lookup(env, CAR(form));
+  if (IS(binding, T_MACRO))
+    return MACRO_KIND(binding) == MACRO_CORE && !(OBJ_FLAGS(binding) & H_PARAMETERIZED) ? plain_core(CORE_FORM(binding), form, env, place, nesting, parts) : V_FALSE;
+  Value operator = plain_variable(binding, place);
+  List operands;
+  if (operator == V_FALSE || !plain_trees(CDR(form), env, place, nesting - 1, parts, &operands)) return V_FALSE;
+  return make_node(N_CALL, place, 2, operator, operands.head);
 }
 Value expansion_at_once(Value form, Value env) {
   int parts = PLAIN_PARTS;

@@ -7,7 +7,7 @@ enum form_id {
   F_PLAIN,             /* an expression */
   F_REWRITE,           /* becomes another form, wherever it stands */
   F_BEGIN, F_DEFINE, F_DEFINE_VALUES, F_DEFINE_SYNTAX, F_IMPORT, F_DEFINE_LIBRARY,
-  F_LAMBDA, F_SYNTAX_RULES, F_ER, F_SC, F_RSC, F_QUOTE, F_QUASIQUOTE,
+  F_LAMBDA, F_SYNTAX_RULES, F_ER, F_SC, F_RSC, F_QUOTE, F_QUASIQUOTE, F_IF, F_AND, F_OR,
   F_ELSE, F_ARROW, F_ELLIPSIS, F_UNDERSCORE, F_UNQUOTE, F_SPLICING,
   F_COUNT
 };

@@ -20,13 +20,26 @@ Value make_syntax(Value env, Value free, Value expr) {
   return v;
 }
 
-bool is_identifier(Value v) {
-  while (IS(v, T_SYNTAX)) v = SYNTAX_EXPR(v);
-  return IS(v, T_SYMBOL);
+/* Whoever looks at an identifier looks through all closures around it: programs may put so many around one. */
+enum { CLOSURES_MOST = 256, FREE_NAMES_MOST = 1000 };
+Value closed_too_often(Value v) {
+  uint32_t depth = 0;
+  for (; IS(v, T_SYNTAX); v = SYNTAX_EXPR(v)) depth++;
+  if (depth < CLOSURES_MOST) return V_FALSE;
+  return err_fail("exn:fail:syntax", "syntactic closures are nested too deeply", V_NIL);
 }
 
+static Value innermost(Value v) {
+  uint32_t depth = 0;
+  for (; IS(v, T_SYNTAX); v = SYNTAX_EXPR(v)) depth++;
+  charge(depth / 8);
+  return v;
+}
+
+bool is_identifier(Value v) { return IS(innermost(v), T_SYMBOL); }
+
 Value identifier_symbol(Value id) {
-  while (IS(id, T_SYNTAX)) id = SYNTAX_EXPR(id);
+  id = innermost(id);
   if (IS(id, T_MACRO)) return MACRO(id)->name;       /* what syntax-parameterize binds */
   return id;
 }
@@ -40,7 +53,7 @@ enum { LOOK_AT_MOST = 1 << 20,
 
 /* A keyword's macro object, which the expander itself puts into forms, becomes its name again. */
 static Value bare(Value v) {
-  while (IS(v, T_SYNTAX)) v = SYNTAX_EXPR(v);
+  v = innermost(v);
   return IS(v, T_MACRO) ? MACRO(v)->name : v;
 }
 
@@ -226,13 +239,16 @@ static Value prim_same_identifier(int argc, Value *args) {
 /* (make-syntactic-closure env free-names expression) */
 static Value close_over(Value env, Value free, Value expr) {
   if (!is_pair(expr) && !IS(expr, T_SYMBOL) && !IS(expr, T_SYNTAX) && !IS(expr, T_VECTOR)) return expr;
-  return make_syntax(env, free, expr);
+  Value failed = closed_too_often(expr);
+  return failed != V_FALSE ? failed : make_syntax(env, free, expr);
 }
 
 static Value prim_make_syntactic_closure(int argc, Value *args) {
   (void)argc;
   if (!IS(args[0], T_ENV)) return err_type(NULL, 0, "environment", args[0]);
-  if (list_length(args[1]) < 0) return err_type(NULL, 1, "list of identifiers", args[1]);
+  int64_t names = list_length(args[1]);
+  if (names < 0) return err_type(NULL, 1, "list of identifiers", args[1]);
+  if (names > FREE_NAMES_MOST) return err_fail("exn:fail:syntax", "a syntactic closure of too many free names", V_NIL);
   return close_over(args[0], args[1], args[2]);
 }
 
@@ -242,6 +258,8 @@ static Value prim_make_alias(int argc, Value *args) {
   if (!IS(args[0], T_TABLE)) return err_type("%make-alias", 0, "table", args[0]);
   if (!IS(args[1], T_ENV)) return err_type("%make-alias", 1, "environment", args[1]);
   if (!is_identifier(args[2])) return err_type("%make-alias", 2, "identifier", args[2]);
+  Value failed = closed_too_often(args[2]);
+  if (failed != V_FALSE) return failed;
   return make_syntax(args[1], args[0], args[2]);
 }
 
@@ -250,6 +268,7 @@ static Value sibling(Value kin, Value id) {
   Value use = SYNTAX_FREE(kin), *kept = NULL;
   if (IS(use, T_VECTOR) && VEC_LENGTH(use) == USE_SLOTS) {
     Value renames = VEC(use)[USE_RENAMES], aliases = VEC(use)[USE_ALIASES];
+    charge(VEC_LENGTH(renames) / 8);
     for (uint32_t k = 0; k < VEC_LENGTH(renames); k++) {
       if (VEC(renames)[k] != id) continue;
       if (VEC(aliases)[k] == V_FALSE) VEC(aliases)[k] = make_syntax(SYNTAX_ENV(kin), use, id);
@@ -264,8 +283,12 @@ static Value sibling(Value kin, Value id) {
     return alias;
   }
   if (!kept) return make_syntax(SYNTAX_ENV(kin), V_NIL, id);
-  for (Value a = *kept; is_pair(a); a = CDR(a))
-    if (CAR(CAR(a)) == id) return CDR(CAR(a));
+  uint64_t passed = 0;
+  Value known = V_FALSE;
+  for (Value a = *kept; is_pair(a); a = CDR(a), passed++)
+    if (CAR(CAR(a)) == id) { known = CDR(CAR(a)); break; }
+  charge(passed / 8);
+  if (known != V_FALSE) return known;
   Value alias = make_syntax(SYNTAX_ENV(kin), use, id);
   *kept = cons(cons(id, alias), *kept);
   return alias;

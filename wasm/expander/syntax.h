@@ -16,6 +16,7 @@ enum { USE_RENAMES, USE_ALIASES, USE_MORE, USE_SLOTS };
 #define SYNTAX_EXPR(v) (SLOTS(v)[2])
 Value make_syntax(Value env, Value free, Value expr);
 bool is_identifier(Value v);
+Value closed_too_often(Value v);        /* V_FALSE, or the error: no closure can be put around it any more */
 Value identifier_symbol(Value id);
 Value strip_syntax(Value datum, bool drop_places, Value *out);  /* V_TRUE or V_AGAIN */
 /* The same in pieces: *walk is where it is in between, V_FALSE at first and when it is done. */

@@ -21,7 +21,8 @@
  *   POPN, LOOP (into the slots)                                          v1 ... vn →
  *   LIST                                                                 v1 ... vA → list
  *   CONSTRUCT_GLOBAL                                                     v1 ... vA → record
- *   ADD_LOOP COUNT.. (into the slots but the last)                             v1 ... vn-1 → , or nothing → v where the sum is no small integer
+ *   SET_LOCAL, CONS_INTO, ADD_INTO (or v → w, where the sum is no small integer)     v →
+ *   LOOP_BACK COUNT.., ADD_LI_SET ADD_LL_SET (or → v, where the sum is no small integer)  →
  *   JUMP_FALSE JUMP_TRUE, JN_.._SI, J(N)_NULL J(N)_PAIR                          v →
  *   JN_.._SS, J(N)_EQ                                                          v w →
  *   AND_JUMP OR_JUMP                                                             v → v where it jumps, else nothing
@@ -76,7 +77,11 @@
   X(QUOTIENT_SS) X(QUOTIENT_SI) X(QUOTIENT_LI) X(QUOTIENT_LL) \
   X(REMAINDER_SS) X(REMAINDER_SI) X(REMAINDER_LI) X(REMAINDER_LL) \
   X(MODULO_SS) X(MODULO_SI) X(MODULO_LI) X(MODULO_LL) \
-  X(ADD_LOOP)      /* an ADD_LI of a loop's last variable, and the LOOP that follows it */ \
+  X(ADD_LI_SET) X(ADD_LL_SET)      /* an ADD_LI, of the same slot, or an ADD_LL and the SET_LOCAL that follows it */ \
+  X(ADD_INTO)      /* A: slot; what it holds and the top: that is the sum, where it is a small integer, and the SET_LOCAL that follows is done, too */ \
+  X(CONS_INTO)     /* A: slot; pop in front of the list there, without a SET_LOCAL behind it */ \
+  X(SET_LOCAL)     /* A: slot; pop into it: only of a loop's variable, where the loop begins anew */ \
+  X(LOOP_BACK)     /* next word: distance back: a LOOP whose variables have their values already */ \
   X(LT_SS) X(GT_SS) X(LE_SS) X(GE_SS) X(EQN_SS) \
   X(LT_3) X(GT_3) X(LE_3) X(GE_3) X(EQN_3)        /* of three operands on the stack */ \
   /* compare and jump where it does not hold; next word: signed distance */ \
@@ -128,11 +133,13 @@
   X(CHARGE)        /* A: steps that this code takes beside those of its calls: long code begins with it */ \
   /* LOOP of two variables, not far back, and the test that the loop begins with */ \
   X(LOOP2_LT_LI) X(LOOP2_LT_LL) X(LOOP2_GE_LI) X(LOOP2_GE_LL) X(LOOP2_EQN_LI) X(LOOP2_EQN_LL) \
-  /* an ADD_LOOP by 1 (A: its slot), the LOOP of a variable or two behind it, not far back, and the test of that slot that the loop begins with;
-     the last of all, see vm.c's arithmetic */ \
-  X(COUNT_LT_LI) X(COUNT_LT_LL) X(COUNT2_LT_LI) X(COUNT2_LT_LL) \
-  X(COUNT_GE_LI) X(COUNT_GE_LL) X(COUNT2_GE_LI) X(COUNT2_GE_LL) \
-  X(COUNT_EQN_LI) X(COUNT_EQN_LL) X(COUNT2_EQN_LI) X(COUNT2_EQN_LL)
+  /* A loop's variable counts, and the test that the loop begins with is made. Where all are small integers, the loop goes on and steps are left, it does
+     so behind its test; else nothing has been done, and what follows does it: ADD_LI_SET, SET_LOCAL, LOOP_BACK. A: how many steps, 8 bits, and the
+     variable's distance from fp, 16 bits. Next words: what is added, as a fixnum's 32 low bits less 1; the limit; the distance to where the loop goes on,
+     from here. I: the limit as a fixnum's 32 low bits; L, G: a local's distance from fp, a cell's from the constants. Distances are bytes. Named
+     after what the variable and the limit have to fulfil. */ \
+  X(COUNT_LT_I) X(COUNT_LT_L) X(COUNT_LT_G) X(COUNT_GT_I) X(COUNT_GT_L) X(COUNT_GT_G) X(COUNT_NE_I) X(COUNT_NE_L) X(COUNT_NE_G) \
+  X(COUNT_LE_L) X(COUNT_LE_G) X(COUNT_GE_L) X(COUNT_GE_G)
 
 #define TAIL_BIT 0x80000000u     /* of a record procedure's call by a global name */
 

@@ -12,6 +12,14 @@ static bool stack_room(uint64_t n) {
   return false;
 }
 
+/* Room for the list that a rest parameter makes of so many arguments: V_FALSE, or what the primitive returns. Calls that
+   stand in code have no more of them than the margin has room for. */
+static Value rest_room(uint64_t n) {
+  enum { WITHIN_MARGIN = 4096 };
+  uint64_t bytes = 2 * 16 * n;        /* pairs are copied when they are collected */
+  return n <= WITHIN_MARGIN || heap_reserve(bytes) ? V_FALSE : need_memory(bytes);
+}
+
 /* (apply f a ... list) */
 static Value prim_apply(int argc, Value *args) {
   Value list = args[argc - 1];
@@ -21,6 +29,8 @@ static Value prim_apply(int argc, Value *args) {
     if (++n > MAX_ARGUMENTS) return err_failf("exn:fail:contract", "apply: too many arguments (the limit is %d); fold over the list instead", (int)MAX_ARGUMENTS);
   if (end != V_NIL) return err_type("apply", argc - 1, "proper list", list);
   if (!stack_room(n + (uint64_t)argc)) return V_AGAIN;
+  Value failed = rest_room(n + (uint64_t)argc);
+  if (failed != V_FALSE) return failed;
   if (argc == 2) return tail_apply(args[0], list);
   for (int i = argc - 2; i > 0; i--) list = cons(args[i], list);
   return tail_apply(args[0], list);
@@ -29,7 +39,11 @@ static Value prim_apply(int argc, Value *args) {
 /* (%apply-values f v): v as made by `values` */
 static Value prim_apply_values(int argc, Value *args) {
   (void)argc;
-  if (IS(args[1], T_VALUES) && !stack_room(OBJ_LENGTH(args[1]))) return V_AGAIN;
+  if (IS(args[1], T_VALUES)) {
+    if (!stack_room(OBJ_LENGTH(args[1]))) return V_AGAIN;
+    Value failed = rest_room(OBJ_LENGTH(args[1]));
+    if (failed != V_FALSE) return failed;
+  }
   vm.tail_proc = args[0];
   vm.tail_args[0] = args[1];
   vm.tail_argc = TAIL_VALUES;
@@ -121,6 +135,13 @@ static Value renamed(Value closure, Value name) {
   TEMPLATE(t)->name = name;
   CLOSURE_TEMPLATE(c) = t;
   return c;
+}
+/* (%case-for p n): the procedure that takes n arguments, of those that a case-lambda is made of; of another p that one */
+static Value prim_case_for(int argc, Value *args) {
+  (void)argc;
+  uint32_t n;
+  CHECK_INDEX(NULL, 1, 0, MAX_ARGUMENTS, V_FALSE, n);
+  return IS(args[0], T_CASE) ? select_case(args[0], n) : args[0];
 }
 /* (%procedure-named name p): p under another name, for messages and printing */
 static Value prim_procedure_named(int argc, Value *args) {
@@ -248,6 +269,7 @@ const PrimDef machine_prims[] = {
   {"procedure?", prim_is_procedure, 1, 1, "(procedure? v)"},
   {"%make-merge", prim_make_merge, 2, 2, NULL},
   {"%make-case", prim_make_case, 0, -1, NULL},
+  {"%case-for", prim_case_for, 2, 2, NULL},
   {"%procedure-named", prim_procedure_named, 2, 2, NULL},
   {"%procedure-name", prim_procedure_name, 1, 1, NULL},
   {"%procedure-arities", prim_procedure_arities, 1, 1, NULL},

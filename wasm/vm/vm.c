@@ -149,20 +149,21 @@ static enum run_status collect(void) {
       if (!(x_ & y_ & z_ & 1)) SLOW(3); \
       sp -= 2; sp[-1] = BOOL((int64_t)x_ op (int64_t)y_ && (int64_t)y_ op (int64_t)z_); continue; }
 
-/* A loop's last variable and one more, what is on top for the one in front of it, if there is one, and the test that the loop begins with. */
-#define COUNT(others, limit, op) do { \
-    Value x_ = fp[A]; \
-    if (!(x_ & 1) || x_ == FIX(FIX_MAX)) { proc = x_; result = FIX(1); argc = 0; goto arithmetic; } \
-    if (others) fp[(int32_t)A - 1] = sp[-1]; \
-    fp[A] = x_ + 2; \
-    sp = fp + A + 1; \
-    pc -= (pc[1] & 0xffffff) - 1; \
-    if (--vm.steps <= 0) ASIDE(SAFE_POINT); \
-    uint32_t test_ = *pc; \
-    Value y_ = (limit); \
-    if (!(y_ & 1)) continue;              /* the test by itself */ \
-    pc += 2; \
-    if (!((int64_t)(x_ + 2) op (int64_t)y_)) pc += (int32_t)pc[-1]; } while (0)
+/* See code.h. The sum is right where the variable is less than 2^61 and no less than -2^61: what is added has 32 bits. */
+#define COUNT(limit, is_small, op) do { \
+    Value *slot_ = (Value *)((uint8_t *)fp + ((const uint16_t *)(pc - 1))[1]); \
+    Value x_ = *slot_, sum_ = x_ + (Value)(int64_t)(int32_t)pc[0], y_ = (limit); \
+    int64_t steps_ = vm.steps - ((const uint8_t *)(pc - 1))[1]; \
+    if (((x_ + ((Value)1 << 62)) & ((Value)1 << 63 | 1)) != 1 || !(is_small) || !((int64_t)sum_ op (int64_t)y_) || steps_ <= 0) { \
+      pc += 3; \
+      continue; \
+    } \
+    vm.steps = steps_; \
+    *slot_ = sum_; \
+    pc = (const uint32_t *)((const uint8_t *)pc + (int32_t)pc[2]); } while (0)
+#define COUNT_I(op) COUNT((Value)(int64_t)(int32_t)pc[1], true, op)
+#define COUNT_L(op) COUNT(*(const Value *)((const uint8_t *)fp + pc[1]), y_ & 1, op)
+#define COUNT_G(op) COUNT(CELL(*(const Value *)((const uint8_t *)now.consts + pc[1]))->value, y_ & 1, op)
 /* A LOOP of two variables, not far back, and the test that the loop begins with. */
 #define LOOP2(limit, op) do { \
     fp[A] = sp[-2]; \
@@ -175,17 +176,13 @@ static enum run_status collect(void) {
     if (!(x_ & y_ & 1)) continue; \
     pc += 2; \
     if (!((int64_t)x_ op (int64_t)y_)) pc += (int32_t)pc[-1]; } while (0)
-#define COUNT_CASES(NAME, op) \
+#define LOOP2_CASES(NAME, op) \
     case OP_LOOP2_##NAME##_LI: W; LOOP2(FIX((int32_t)test_ >> 20), op); continue; \
-    case OP_LOOP2_##NAME##_LL: W; LOOP2(fp[test_ >> 20], op); continue; \
-    case OP_COUNT_##NAME##_LI: W; COUNT(0, FIX((int32_t)test_ >> 20), op); continue; \
-    case OP_COUNT_##NAME##_LL: W; COUNT(0, fp[test_ >> 20], op); continue; \
-    case OP_COUNT2_##NAME##_LI: W; COUNT(1, FIX((int32_t)test_ >> 20), op); continue; \
-    case OP_COUNT2_##NAME##_LL: W; COUNT(1, fp[test_ >> 20], op); continue;
+    case OP_LOOP2_##NAME##_LL: W; LOOP2(fp[test_ >> 20], op); continue;
 
 /* The sum, difference, product or quotient of what are not two small integers, or a signal. */
 static __attribute__((noinline)) Value arithmetic(enum opcode op, Value x, Value y) {
-  bool adds = op <= OP_ADD_LL || op == OP_ADD_LOOP || op >= OP_COUNT_LT_LI;
+  bool adds = op <= OP_ADD_LL || (op >= OP_ADD_LI_SET && op <= OP_ADD_INTO);
   if (TYPE_FAST(x, T_FLONUM) && TYPE_FAST(y, T_FLONUM) && (op < OP_QUOTIENT_SS || op > OP_MODULO_LL)) {
     double a = FLO_VALUE(x), b = FLO_VALUE(y);       /* the block is full */
     return make_flonum(adds ? a + b : op <= OP_SUB_LL ? a - b : a * b);
@@ -573,30 +570,46 @@ static int run(void) {
       case OP_JUMP_TRUE: W; if (POP() != V_FALSE) pc += SIGNED_A; continue;
       case OP_AND_JUMP: W; if (sp[-1] == V_FALSE) pc += SIGNED_A; else sp--; continue;
       case OP_OR_JUMP: W; if (sp[-1] != V_FALSE) pc += SIGNED_A; else sp--; continue;
-      case OP_ADD_LOOP: W; {
+      case OP_ADD_LI_SET: W; {
         Value x_ = fp[A_LOW], y_ = FIX(A_HIGH_SIGNED), r_;
         if (!FIX_ADD(x_, y_, r_)) { proc = x_; result = y_; argc = 0; goto arithmetic; }
-        uint32_t others = (pc[1] >> 24) - 1;
-        Value *to = fp + A_LOW - others, *from = sp - others;
-        to[others] = r_;
-        if (others) {
-          to[0] = from[0];
-          if (others > 1) {
-            to[1] = from[1];
-            if (others > 2) {
-              sp = move_down(to + 2, from + 2, others - 2) + 1;
-              pc++;
-              goto looped;
-            }
-          }
-        }
-        sp = to + others + 1;
+        fp[A_LOW] = r_;
         pc++;
-        goto looped;
+        continue;
       }
-      COUNT_CASES(LT, <)
-      COUNT_CASES(GE, >=)
-      COUNT_CASES(EQN, ==)
+      case OP_ADD_LL_SET: W; {
+        Value x_ = fp[A_LOW], y_ = fp[A_HIGH], r_;
+        if (!FIX_ADD(x_, y_, r_)) { proc = x_; result = y_; argc = 0; goto arithmetic; }
+        fp[*pc++ >> 8] = r_;
+        continue;
+      }
+      case OP_ADD_INTO: W; {
+        Value x_ = fp[A], y_ = sp[-1], r_;
+        if (!FIX_ADD(x_, y_, r_)) { proc = x_; result = y_; argc = 1; goto arithmetic; }
+        fp[A] = r_;
+        sp--;
+        pc++;
+        continue;
+      }
+      case OP_CONS_INTO: W; result = cons_in_place(sp[-1], fp[A]); fp[pc[-1] >> 8] = result; sp--; continue;
+      case OP_SET_LOCAL: W; fp[A] = POP(); continue;
+      case OP_COUNT_LT_I: COUNT_I(<); continue;
+      case OP_COUNT_LT_L: COUNT_L(<); continue;
+      case OP_COUNT_LT_G: COUNT_G(<); continue;
+      case OP_COUNT_GT_I: COUNT_I(>); continue;
+      case OP_COUNT_GT_L: COUNT_L(>); continue;
+      case OP_COUNT_GT_G: COUNT_G(>); continue;
+      case OP_COUNT_NE_I: COUNT_I(!=); continue;
+      case OP_COUNT_NE_L: COUNT_L(!=); continue;
+      case OP_COUNT_NE_G: COUNT_G(!=); continue;
+      case OP_COUNT_LE_L: COUNT_L(<=); continue;
+      case OP_COUNT_LE_G: COUNT_G(<=); continue;
+      case OP_COUNT_GE_L: COUNT_L(>=); continue;
+      case OP_COUNT_GE_G: COUNT_G(>=); continue;
+      LOOP2_CASES(LT, <)
+      LOOP2_CASES(GE, >=)
+      LOOP2_CASES(EQN, ==)
+      case OP_LOOP_BACK: goto looped;
       case OP_LOOP: W; {
         uint32_t count = *pc >> 24;
         Value *to = fp + A, *from = sp - count;
@@ -943,10 +956,10 @@ static int run(void) {
 
   arithmetic: {
       uint32_t op = OPCODE;
-      if (TYPE_FAST(proc, T_FLONUM) && TYPE_FAST(result, T_FLONUM) && (op <= OP_MUL_LL || op >= OP_ADD_LOOP) && room_in_place()) {
+      if (TYPE_FAST(proc, T_FLONUM) && TYPE_FAST(result, T_FLONUM) && (op <= OP_MUL_LL || op >= OP_ADD_LI_SET) && room_in_place()) {
         double x = FLO_VALUE(proc), y = FLO_VALUE(result);
         sp -= argc;
-        PUSH(flonum_in_room(op <= OP_ADD_LL || op >= OP_ADD_LOOP ? x + y : op <= OP_SUB_LL ? x - y : x * y));
+        PUSH(flonum_in_room(op <= OP_ADD_LL || op >= OP_ADD_LI_SET ? x + y : op <= OP_SUB_LL ? x - y : x * y));
         continue;
       }
     }
