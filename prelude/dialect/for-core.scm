@@ -38,21 +38,23 @@
 
   ;; in-range where direction and bounds are known as far as they are written out
   (define (range-part id start end step)
-    (let ((i (fresh "i")) (e (fresh "end")) (s (fresh "step")) (from (fresh "from")))
+    (let ((i (fresh "i"))
+          (e (if (number? end) end (fresh "end")))
+          (s (if (number? step) step (fresh "step")))
+          (from (if (number? start) start (fresh "from"))))
       (define (checked x) (if (number? x) x (is '%check-real ''in-range x)))
       (%for-part
        (append (if (number? start) '() `((,from ,(checked start))))
                (if (number? end) '() `((,e ,(checked end))))
                (if (number? step) '() `((,s ,(checked step)))))
-       `((,i ,(if (number? start) start from)))
-       (let ((end (if (number? end) end e)))
-         (cond ((not (number? step))
-                (is 'if (is '>= s 0) (is '< i end) (is '> i end)))
-               ((>= step 0) (is '< i end))
-               (else (is '> i end))))
+       `((,i ,from))
+       (cond ((not (number? step))
+              (is 'if (is '>= s 0) (is '< i e) (is '> i e)))
+             ((>= step 0) (is '< i e))
+             (else (is '> i e)))
        `(((,id) ,i))
-       (list (is '+ i (if (number? step) step s)))
-       (lambda () (is '%range-size (if (number? start) start from) (if (number? end) end e) (if (number? step) step s))))))
+       (list (is '+ i s))
+       (lambda () (is '%range-size from e s)))))
 
   ;; anything with an index: in-vector, in-string, in-bytes
   (define (indexed-part id value start stop step check length-of ref)

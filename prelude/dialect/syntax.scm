@@ -36,13 +36,10 @@
                            (if (string? part) part (symbol->string (%id-symbol part))))
                          parts)))))
 
-;; A maker of fresh identifiers for one expansion: every call gives another. Their symbols are not interned, which
-;; keeps procedures of such names out of backtraces.
+;; A maker of fresh identifiers for one expansion: every call gives another. Their symbols are not interned: so those of
+;; one name differ, and procedures of such names stay out of backtraces.
 (define (%fresh-namer rename)
-  (let ((count 0))
-    (lambda (name)
-      (set! count (+ count 1))
-      (rename (string->uninterned-symbol (string-append name "." (number->string count)))))))
+  (lambda (name) (rename (string->uninterned-symbol name))))
 
 ;; ((name value) ...) or ([name value] ...), as let has them.
 (define (%binding? x)

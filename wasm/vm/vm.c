@@ -323,7 +323,7 @@ static __attribute__((noinline)) int aside(enum aside why) {
     case WRONG_RECORD: result = err_record(now.self, fp[0]); goto signal;
   }
 
-  /* a primitive's signal */
+primitive_signal:
   if (result == V_ERROR) error_blame(prim_table[now.prim]->name, (int)argc, sp - argc);
   if (result == V_AGAIN && now.by_value) {
     PUSH(MAKE(T_PRIM, now.prim));         /* park the arguments where OP_CALL finds them again: procedure on top */
@@ -409,10 +409,29 @@ call:
     goto safe_point;
   }
   if (TYPE_FAST(proc, T_RECORD) && TRUTH(RTD(RECORD_RTD(proc))->apply)) {
+    Value apply = RTD(RECORD_RTD(proc))->apply;
     sp = put_in_front(proc, sp, argc);
-    PUSH(RTD(RECORD_RTD(proc))->apply);
     argc++;
-    goto call_again;
+    if (!IS(apply, T_PRIM) || (int)argc < prim_table[PAYLOAD(apply)]->min_args || (int)argc > prim_table[PAYLOAD(apply)]->max_args) {
+      PUSH(apply);
+      goto call_again;
+    }
+    now.prim = PAYLOAD(apply);           /* rename and compare of macros: a primitive, which is called in place */
+    now.argc = argc;
+    now.by_value = true;
+    m.sp = (uint32_t)(sp - m.values);
+    m.depth = (uint32_t)(now.frame - m.frames);
+    result = prim_table[now.prim]->fn((int)argc, sp - argc);
+    if (IS_SIGNAL(result)) goto primitive_signal;
+    vm.resume = V_FALSE;
+    sp -= argc;
+    if (tail) {
+      sp = fp;
+      POP_FRAME();
+    }
+    PUSH(result);
+    if (--vm.steps > OVERDRAWN) goto go_on;
+    goto safe_point;
   }
   if (TYPE_FAST(proc, T_CLOSURE)) {
     PUSH(proc);
