@@ -123,6 +123,15 @@ async def test_a_loop_that_counts_goes_through_the_numbers_that_it_says(
             "3",
         ),
         ("(let loop ([i 0] [j 10]) (if (< i j) (loop (+ i 1) (- j 1)) (list i j)))", "(5 5)"),
+        (
+            "(let loop ([i 0] [l '()]) (begin (if (= i i) (set! l (cons i l))) (if (< (length l) 3) (loop (+ i 1) l) l)))",
+            "(2 1 0)",
+        ),
+        ("(let loop ([i 9]) (if (or (>= i i) (eq? i 3)) (if (= i 0) 'went (loop (- i 1))) i))", "went"),
+        (
+            "(let loop ([i 0]) (let ([same i]) (if (not (<= i same)) 'left (if (= i 5) i (loop (+ i 1))))))",
+            "5",
+        ),
         ("(let loop ([i 0]) (cond [(< i 5) (loop (+ i 1))] [(< i 9) (loop (+ i 2))] [else i]))", "9"),
         ("(for*/sum ([i 4] [j (in-range i 4)]) (* i j))", "25"),
         ("(for/sum ([x '(1 2 3)] [i (in-naturals)]) (* x i))", "8"),

@@ -552,6 +552,7 @@ static void generate_loop_call(Value var, Value operands, int mode) {
 static void emit_count(uint32_t slot, int32_t step, uint32_t start) {
   uint32_t charged = 1 + (GET(code_count) + 7 - start) / WORDS_A_STEP;      /* as LOOP_BACK, behind it, charges */
   LoopTest t = loop_test(start);
+  if (t.with == WITH_LOCAL && t.other == t.slot) return;                    /* the limit counts, too */
   if (charged > 255 || (t.with == WITH_NUMBER ? t.other <= -(1 << 29) || t.other >= 1 << 29 : t.with == WITH_GLOBAL && t.other > 0xffffff)) return;
   uint32_t at = emit(OP_COUNT_LT_I, (int32_t)(charged | slot * 8 << 8));
   emit_word((uint32_t)step * 2);
