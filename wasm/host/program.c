@@ -59,7 +59,7 @@ static Value eval_message(uint32_t most) {
   return cons(string_from_chars(source, 1, source_length), string_from_chars(name, 1, name_length));
 }
 static void take_message(void) {
-  m.message_waiting = false;
+  m.message_waiting = m.fresh = false;
   m.inbox = V_FALSE;
 }
 
