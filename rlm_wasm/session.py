@@ -975,8 +975,8 @@ class Session:
 
     async def _answers_here(self) -> None:
         """What of answers is here already is to be kept: wait until it stands in the journal."""
-        below = self._children.open() if "_children" in self.__dict__ else []
-        for parts in (self._parts, *(parts for _, parts, _ in below)):
+        below = self._children.at_work() if "_children" in self.__dict__ else []
+        for parts in (self._parts, *below):
             await parts.scheduler.requests.arrived()
 
     async def stand_on(self, snapshot: Snapshot, engine: Engine) -> None:

@@ -81,7 +81,10 @@ class Guest:
         self._engine = engine
         self._meter = meter
         self._journal = journal
-        self._memory_limit = engine.image_size + min(limits.memory_bytes, meter.memory.left(id(self)))
+        own = min(limits.memory_bytes, meter.memory.left(id(self)))
+        if memory is not None:  # what of that it has beside others is looked at while it runs
+            own = max(own, min(memory.size - engine.image_size, limits.memory_bytes))
+        self._memory_limit = engine.image_size + own
         self.sandbox = Sandbox(engine, self._memory_limit, memory)
         self.status = GuestStatus.DONE
         self.unread = False
@@ -402,7 +405,11 @@ class Guest:
 
     def note_memory(self) -> None:
         """Tell the pool how much memory it has. Raises LimitExceeded."""
-        self._meter.memory.update(id(self), self.sandbox.memory_bytes() - self._engine.image_size)
+        size = self.sandbox.memory_bytes() - self._engine.image_size
+        self._meter.memory.update(id(self), size, self._held_bytes)
+
+    def _held_bytes(self) -> int:
+        return self.sandbox.held_bytes()
 
     def adopt(self, status: int, *, unread: bool, in_execution: bool) -> None:
         """It stands where a snapshot says."""

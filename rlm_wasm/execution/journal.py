@@ -311,7 +311,14 @@ class JournalWriter:
                 wait_s = min(wait_s * 2, 5.0)
 
     async def write(self, transaction: Callable[[Batch], Awaitable[None]]) -> None:
-        """Write all that there is by a transaction. Raises LeaseLost, StoreError."""
+        """Write all that there is by a transaction. Raises LeaseLost, StoreError.
+
+        Where whoever waits for it is cancelled, it goes on: the store ends what it has begun, and what it
+        has then must not be written again.
+        """
+        await asyncio.shield(asyncio.ensure_future(self._write(transaction)))
+
+    async def _write(self, transaction: Callable[[Batch], Awaitable[None]]) -> None:
         async with self._alone:
             self.seal()
             batch, upto = self._unwritten, self._appended

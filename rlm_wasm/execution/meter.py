@@ -6,7 +6,7 @@ Every request passes it on its way in, every reply on its way out. A session and
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from sys import getsizeof
 from typing import Any
 
@@ -115,39 +115,51 @@ class FuelAccount:
 
 
 class MemoryPool:
-    """The Scheme memory of a session and its children: together under ``memory_bytes``."""
+    """The Scheme memory of a session and its children: together under ``memory_bytes``.
+
+    A memory never becomes smaller, and a fork's is as large as its parent's, whose pages it shares until it
+    writes to them. So where the sizes together are too much, it is asked how much of them there really is.
+    """
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self._sizes: dict[int, int] = {}
+        self._members: dict[int, tuple[int, Callable[[], int] | None]] = {}
 
     @property
     def shared(self) -> bool:
         """Whether there is anybody to share it with."""
-        return bool(self._sizes)
+        return bool(self._members)
 
     def left(self, member: int) -> int:
         """What a member may grow to, as the others stand."""
-        if not self._sizes:
-            return self.limit
-        others = sum(size for key, size in self._sizes.items() if key != member)
-        return max(self.limit - others, 0)
+        return max(self.limit - self._held(but=member), 0)
 
     @property
     def free(self) -> int:
         """What no member has."""
-        return max(self.limit - sum(self._sizes.values()), 0)
+        return max(self.limit - self._held(), 0)
 
-    def update(self, member: int, size: int) -> None:
-        """A member's memory has so many bytes now. Raises LimitExceeded."""
-        self._sizes[member] = size
-        total = sum(self._sizes.values())
-        if total > self.limit:
-            raise LimitExceeded("memory_bytes", total, self.limit)
+    def update(self, member: int, size: int, held: Callable[[], int] | None = None) -> None:
+        """A member's memory has so many bytes now. Raises LimitExceeded.
+
+        ``held``: how many of them take memory; without it, all of them.
+        """
+        self._members[member] = size, held
+        if sum(size for size, _ in self._members.values()) > self.limit:
+            total = self._held()
+            if total > self.limit:
+                raise LimitExceeded("memory_bytes", total, self.limit)
+
+    def _held(self, but: int | None = None) -> int:
+        return sum(
+            size if held is None or not size else min(held(), size)
+            for member, (size, held) in self._members.items()
+            if member != but
+        )
 
     def leave(self, member: int) -> None:
         """A member has ended."""
-        self._sizes.pop(member, None)
+        self._members.pop(member, None)
 
 
 class Meter:

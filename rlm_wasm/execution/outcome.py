@@ -176,15 +176,19 @@ class ActiveExecution:
     def end_by(self, limit: LimitExceeded) -> None:
         """A limit fired. The first one counts.
 
-        Who notices that fuel or time is over, Python or a child, knows what was left to it and no more.
+        Who notices that fuel or time is over, Python or a child, knows what was left to it and no more. One
+        that says whose part is used up keeps its words.
         """
         if self.limit is not None:
             return
-        if limit.kind == "timeout_s":
-            limit = self.too_late()
+        if str(limit) != str(LimitExceeded(limit.kind, limit.used, limit.limit)):
+            self.limit = limit
+        elif limit.kind == "timeout_s":
+            self.limit = self.too_late()
         elif limit.kind == "fuel":
-            limit = LimitExceeded("fuel", self.account.used, self.account.limit)
-        self.limit = limit
+            self.limit = LimitExceeded("fuel", self.account.used, self.account.limit)
+        else:
+            self.limit = limit
 
     def check(self, now: float | None) -> None:
         """Look at fuel, and at the time where ``now`` is given (seconds on the monotonic clock)."""

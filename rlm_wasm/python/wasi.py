@@ -164,10 +164,8 @@ class WasiPython:
 
     async def _ended(self, job: workers.Job[PythonReply], cancelled: threading.Event) -> PythonReply:
         try:
-            await job.ended()
+            await job.ended(cancelled.set)
         except asyncio.CancelledError as error:
-            cancelled.set()
-            await job.ended()
             vars(error)["fuel"] = _fuel_of(job)
             raise
         self._short = job.seconds < MOMENT_S

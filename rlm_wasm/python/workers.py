@@ -161,12 +161,22 @@ class Job(Generic[T]):
                 return
         loop.call_soon(act)
 
-    async def ended(self) -> None:
-        """Wait on the event loop."""
-        if not self.over:
+    async def ended(self, stop: Callable[[], None] = lambda: None) -> None:
+        """Wait on the event loop, also where this is cancelled: that calls ``stop``, and is raised after it.
+
+        For a thread cannot be left: whatever it works on is its own for as long as it works.
+        """
+        cancelled: asyncio.CancelledError | None = None
+        while not self.over:
             waiter = asyncio.get_running_loop().create_future()
-            self.then(lambda: None if waiter.done() else waiter.set_result(None))
-            await waiter
+            self.then(lambda waiter=waiter: None if waiter.done() else waiter.set_result(None))  # type: ignore[misc]
+            try:
+                await waiter
+            except asyncio.CancelledError as error:
+                cancelled = error
+                stop()
+        if cancelled is not None:
+            raise cancelled
 
     def result(self) -> T:
         """What the work gave, or raises what it raised. Only where it is over."""
@@ -254,7 +264,7 @@ class Workers:
         return job
 
     async def run(self, work: Callable[[], T]) -> T:
-        """The same, and wait for it. It is not stopped where the waiting is cancelled."""
+        """The same, and wait for it: to its end, also where the waiting is cancelled."""
         job = self.submit(work)
         await job.ended()
         return job.result()

@@ -22,7 +22,7 @@ from rlm_wasm.sandbox import memories, protocol, snapshot
 from rlm_wasm.sandbox.engine import Engine, failure_of
 from rlm_wasm.sandbox.instance import Instance
 from rlm_wasm.sandbox.instance_pool import InstancePool
-from rlm_wasm.sandbox.pages import PAGE, at_once, gathered, give_back, spread
+from rlm_wasm.sandbox.pages import PAGE, at_once, gathered, give_back, spread, written_runs
 from rlm_wasm.sandbox.texts import LONG_TEXT, LongText
 
 if TYPE_CHECKING:
@@ -460,6 +460,15 @@ class Sandbox:
         if report is None:
             return grown
         return max(grown, min((report.touched_end - report.image_end) * PAGE, size))
+
+    def held_bytes(self) -> int:
+        """Bytes of pages that an instance wrote; all, where the kernel does not tell; 0 where it sleeps."""
+        instance = self._i
+        if instance is None:
+            return 0
+        size = self._measured(instance)
+        runs = written_runs(instance.base, size // PAGE)
+        return size if runs is None else sum(count for _, count in runs) * PAGE
 
     def may_give_back(self, *, worked: bool) -> bool:
         """The guest rests: whether it may hold memory that it has no use for, and that ``give_back`` gives.

@@ -85,9 +85,9 @@ async def captured(
 
     pythons = _Pythons()
 
-    def state() -> _HostSide:
+    def state() -> _HostSide | None:
         if not pythons.are_those_of(_all(parts, family)):
-            raise _PythonMoved
+            return None
         at()
         return _HostSide(
             _header(parts),
@@ -101,14 +101,14 @@ async def captured(
             with ExitStack() as held:
                 await pythons.capture(partial(_all, parts, family), held)
                 [image, *images], side = await captured_together(guests, state)
-        except _PythonMoved:
-            continue
         except InternalError:
             if parts.closed:  # while its memory was copied
                 raise SessionClosed("the session is closed") from None
             if family is None:
                 raise
             continue  # one below it was closed meanwhile
+        if side is None:  # variables of Python's were captured, and are others at the moment of the snapshot
+            continue
         await asyncio.sleep(0)  # whoever waited has his turn: somebody may take the next one at once
         children = [
             states.ChildState(name, memory, one)
@@ -117,10 +117,6 @@ async def captured(
         body = states.with_children(side.body, (*children, *side.waiting))
         return Snapshot(side.header, image, body, key=key, engine=parts.grants.engine)
     raise InternalError("the sessions below this one were closed whenever it was captured")
-
-
-class _PythonMoved(Exception):
-    """Python's variables were captured, and are others at the moment that the snapshot is of."""
 
 
 class _Pythons:

@@ -178,41 +178,60 @@ class Children:
             names |= self._stay.durable.below(self._stay.journal.stream)
         if not names:
             return
-        live = self._parts.scheduler.requests.live.values()
-        serving = {states.names_below(each.id, each.operation, each.call_number): each for each in live}
+        serving = self._serving()
         for name in names:
-            request = serving.get(f"{name.partition('.')[0]}.")
+            request = serving.get(_request_of(name))
             if request is None:
                 self._forget(name)
             else:
                 request.when_over(partial(self._forget, name))
 
+    def _serving(self) -> dict[str, HostRequest]:
+        """Requests that are wanted, by how the names of the sessions begin that serve them.
+
+        One that nobody wants any more ends those that serve it, but not in the same step: until then they
+        are there, and belong in no snapshot.
+        """
+        live = self._parts.scheduler.requests.live.values()
+        return {states.names_below(each.id, each.operation, each.call_number): each for each in live}
+
     def open(self) -> list[tuple[str, Parts, Family]]:
         """See Family."""
         out: list[tuple[str, Parts, Family]] = []
+        serving = self._serving() if self._open else {}
         for name, below in self._open.items():
-            out.append((name, below.parts, below.children))
-            out += [(f"{name}/{inner}", parts, of) for inner, parts, of in below.children.open()]
+            if _request_of(name) in serving:
+                out.append((name, below.parts, below.children))
+                out += [(f"{name}/{inner}", parts, of) for inner, parts, of in below.children.open()]
         return out
+
+    def at_work(self) -> list[Parts]:
+        """All that are open, in any depth, whoever wants what they come to."""
+        return [parts for below in self._open.values() for parts in (below.parts, *below.children.at_work())]
 
     def waiting(self) -> list[states.ChildState]:
         """See Family."""
-        out = list(self._waiting.values())
+        serving = self._serving() if self._open or self._waiting or self._starts else {}
+        out = [child for name, child in self._waiting.items() if _request_of(name) in serving]
         for name, (start, count) in self._starts.items():
             begun = sum(
                 f"{name.removesuffix('start')}{number}" in known
                 for known in (self._open, self._waiting, self._forks_over)
                 for number in range(count)
             )
-            if begun < count:
+            if begun < count and _request_of(name) in serving:
                 out.append(start)
         for name, below in self._open.items():
-            out += [replace(child, name=f"{name}/{child.name}") for child in below.children.waiting()]
+            if _request_of(name) in serving:
+                out += [replace(child, name=f"{name}/{child.name}") for child in below.children.waiting()]
         return out
 
     def forked(self) -> tuple[tuple[str, bytes], ...]:
         """See Family."""
-        return tuple(self._forks_over.items())
+        serving = self._serving() if self._forks_over else {}
+        return tuple(
+            (name, given) for name, given in self._forks_over.items() if _request_of(name) in serving
+        )
 
     def _kept(self, name: str) -> Snapshot | None:
         """The session below of that name, from the journal or a snapshot, with those below it."""
@@ -288,6 +307,7 @@ class Children:
                 parent = self._parent(told, deepest, call)
                 child = self._open[own_name] = self._child(parent, own_name)
             try:
+                self._replay(child)
                 for name, text in contexts.items():
                     child.parts.contexts.load(text, name)
                 if not child.session.suspended:
@@ -304,11 +324,13 @@ class Children:
     def _child(self, parent: Parent, name: str) -> Below:
         """A new one, or the one that the journal or a snapshot has under that name."""
         stream = "" if self._stay is None else f"{self._stay.journal.stream}/{name}"
-        child = self._make(self._parts.grants.for_child(), parent, self._kept(name), stream)
+        return self._make(self._parts.grants.for_child(), parent, self._kept(name), stream)
+
+    def _replay(self, below: Below) -> None:
+        """Do again what the journal says of a session below."""
         if self._stay is not None:
-            for _ in child.session.replayed():
+            for _ in below.session.replayed():
                 pass
-        return child
 
     def over(self, number: int) -> None:
         """A recursive call has its answer: of its children nothing is wanted any more."""
@@ -394,9 +416,16 @@ class Children:
         async with calls.budget.children(calls.depth):
             # A fork is one level down, and no recursive call.
             parent = self._parent(_Own(self._parts), calls.deepest + 1, 0, nested + 1)
-            fork = await self._opened_fork(parent, request, start, number)
-            self._open[name] = fork
+            stream = "" if self._stay is None else f"{self._stay.journal.stream}/{name}"
+            async with self._parts.meter.turns.turn():
+                kept = self._kept(name)  # until this moment it stands in snapshots as one that waits
+                origin = start if kept is None else kept
+                fork = self._open[name] = self._make(self._parts.grants, parent, origin, stream)
             try:
+                if kept is not None:
+                    self._replay(fork)
+                else:
+                    await self._begin_fork(fork, request, number)
                 await fork.children.placed.taken_up()
                 result = await fork.session.resume(timeout_s=self._parts.scheduler.time_left())
                 with fork.parts.scheduler.guest.in_transit():
@@ -408,23 +437,13 @@ class Children:
                 await fork.session.aclose()
         return given
 
-    async def _opened_fork(self, parent: Parent, request: HostRequest, start: Snapshot, number: int) -> Below:
-        """The fork for an item: from here, or from where the journal or a snapshot has it."""
-        name = _fork_name(request, number)
-        stream = "" if self._stay is None else f"{self._stay.journal.stream}/{name}"
-        async with self._parts.meter.turns.turn():
-            kept = self._kept(name)  # until this moment it stands in snapshots as one that waits
-            fork = self._make(self._parts.grants, parent, start if kept is None else kept, stream)
-        if kept is not None:
-            if self._stay is not None:
-                for _ in fork.session.replayed():
-                    pass
-            return fork
+    @staticmethod
+    async def _begin_fork(fork: Below, request: HostRequest, number: int) -> None:
+        """It goes on from here with the number of its item."""
         fork.parts.scheduler.requests.live[request.id].resolve(number)
         if fork.stay is not None:
             with contextlib.suppress(StoreError):  # the writer has told it
                 await fork.stay.save()
-        return fork
 
 
 class _Child:
@@ -501,3 +520,8 @@ async def _given(result: Result, number: int) -> bytes:
 
 def _fork_name(request: HostRequest, number: int) -> str:
     return f"f{request.id}.{number}"
+
+
+def _request_of(name: str) -> str:
+    """How the names of all sessions begin that serve the same request as this one; see ``names_below``."""
+    return f"{name.partition('.')[0]}."

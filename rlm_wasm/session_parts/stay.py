@@ -208,9 +208,11 @@ class Stay:
             requests = state.scheduler.requests.requests
             below = [states.names_below(each.id, each.operation, each.call_number) for each in requests]
             await durable.save(stored, journal.stream, base, self._engine, below)
-        except (StoreError, SessionClosed, SnapshotCorrupt):
+        except BaseException:  # cancelled, too
             if nothing_else and not journal.stream:
                 durable.writer.overflow()
+            elif nothing_else:
+                journal.abandon()
             raise
 
     async def stand_on(self, snapshot: Snapshot, engine: Engine) -> None:

@@ -134,17 +134,23 @@ class SimulatedProvider:
         return random.Random(hashlib.sha256(seed.encode("ascii")).digest())  # noqa: S311 (a simulation)
 
 
+_THREADS_S = 5.0
+"""Real seconds that timers wait for such work, which may itself wait for one."""
+
+
 class _JumpingSelector(selectors.DefaultSelector):
     """Where a real loop would sleep until the next timer, its clock is moved there instead."""
 
     now = 0.0
+    beside = 0
+    """Pieces of work that threads do for the loop."""
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """Look for input, without waiting for it when there is a timer to jump to."""
         if timeout is None:
             # No timer at all: only input, such as a worker thread's answer, can go on.
             return list(super().select(None))
-        ready = list(super().select(0))
+        ready = list(super().select(_THREADS_S if self.beside and timeout > 0 else 0))
         if not ready and timeout > 0:
             self.now += timeout
         return ready
@@ -153,8 +159,8 @@ class _JumpingSelector(selectors.DefaultSelector):
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
     """An event loop whose clock starts at 0 and jumps over every wait.
 
-    For code that waits by the loop (sleep, timeouts, locks). Work on other threads takes no
-    virtual time, but timers may overtake it.
+    For code that waits by the loop (sleep, timeouts, locks). Work that is given to threads takes no virtual
+    time, where it ends within some real seconds; of what other threads do on their own nothing is known.
     """
 
     def __init__(self) -> None:
@@ -164,6 +170,16 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         """Virtual seconds since the loop was made."""
         return self._jumping.now
+
+    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:  # type: ignore[override]
+        """As ever; until it is done no timer overtakes it."""
+        future = super().run_in_executor(executor, func, *args)
+        self._jumping.beside += 1
+        future.add_done_callback(self._done_beside)
+        return future
+
+    def _done_beside(self, _future: Any) -> None:
+        self._jumping.beside -= 1
 
 
 def simulate(main: Coroutine[Any, Any, T]) -> tuple[T, float]:

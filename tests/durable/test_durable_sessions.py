@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import random
 import sqlite3
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,9 +32,11 @@ from rlm_wasm.execution import guest, journal
 from rlm_wasm.named_sessions import leave, open_named
 from rlm_wasm.sandbox.engine import Engine
 from rlm_wasm.sandbox.sandbox import Sandbox
+from rlm_wasm.session_parts.durable import Durable
 from rlm_wasm.session_parts.stay import Stay
 from rlm_wasm.store import connection as connections
 from rlm_wasm.store.durable import DurableSessions
+from rlm_wasm.store.records import Batch
 from rlm_wasm.testing import GatedProvider, InlineProvider, bracketed
 
 ASK = '(define a (syntax-e (llm-query #:instruction "one"))) (define b (syntax-e (llm-query #:instruction "two"))) (finish (string-append a b))'
@@ -321,6 +324,97 @@ async def test_forks_of_a_program_are_taken_up_where_they_were(url: str) -> None
             assert connection.execute("SELECT count(*) FROM rlm_snapshots WHERE stream <> ''").fetchone() == (
                 0,
             )
+
+
+async def test_a_fork_that_is_given_up_before_it_stands_in_the_store_is_closed(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of it is held any longer."""
+    saving = asyncio.Event()
+
+    async def save(*_: Any, **_options: Any) -> None:
+        saving.set()
+        await asyncio.Event().wait()
+
+    async with Runtime(InlineProvider(), store=url, durable=True) as runtime:
+        session = runtime.session(name="work")
+        await session.execute("1")
+        with monkeypatch.context() as patch:
+            patch.setattr(Stay, "save", save)
+            running = asyncio.create_task(session.execute("(fork-map add1 (range 3))"))
+            await saving.wait()
+            session.cancel()
+            assert (await running).status == "cancelled"
+        while session._children._open:
+            await asyncio.sleep(0)
+        assert session.state()["used"]["host_bytes"] == 0
+
+
+async def test_what_the_store_has_begun_to_write_is_not_written_again(url: str) -> None:
+    """Where whoever waited for it was cancelled: the store has it all the same."""
+    troubles: list[str] = []
+    begun, let_go = threading.Event(), threading.Event()
+
+    async with Runtime(InlineProvider(), store=url, durable=True) as runtime:
+        session = runtime.session(name="work", notify=troubles.append)
+        await session.execute("(define x 1)")
+        assert session._stay is not None
+        durable = session._stay.durable
+
+        async def transaction(batch: Batch) -> None:
+            def work() -> None:
+                begun.set()
+                let_go.wait()
+                durable._sessions.write(durable.name, durable.epoch, batch)
+
+            assert batch.rows
+            await durable._sessions.store.run(work)
+
+        await session.load_context("a text")
+        writing = asyncio.create_task(durable.writer.write(transaction))
+        await asyncio.to_thread(begun.wait)
+        writing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await writing
+        let_go.set()
+        await session.execute("(define y (string-length context))")
+        assert await session.flush()
+    assert troubles == []
+    async with Runtime(InlineProvider(), store=url, durable=True) as runtime:
+        session = await runtime.resume("work")
+        assert (await session.execute("(list x y)")).value == "(1 6)"
+
+
+async def test_an_execution_that_is_cancelled_while_it_waits_for_the_store_leaves_the_session_whole(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a snapshot says what the session is after one that was given up, and that snapshot was not taken."""
+    saving = asyncio.Event()
+
+    async def save(*_: Any) -> None:
+        saving.set()
+        await asyncio.Event().wait()
+
+    gate = GatedProvider(bracketed)
+    async with Runtime(gate, store=url, durable=True) as runtime:
+        session = runtime.session(name="work")
+        await session.execute("(define x 1)")
+        given_up = asyncio.create_task(session.execute('(set! x 2) (llm-query #:instruction "q")'))
+        await gate.arrived(1)
+        given_up.cancel()
+        await asyncio.wait([given_up])
+        with monkeypatch.context() as patch:
+            patch.setattr(Durable, "save", save)
+            second = asyncio.create_task(session.execute("(set! x 3)"))
+            await saving.wait()
+            second.cancel()
+            await asyncio.wait([second])
+        await session.execute("(set! x (+ x 10))")
+        await session.flush()
+        now = (await session.execute("x")).value
+    async with Runtime(gate, store=url, durable=True) as runtime:
+        session = await runtime.resume("work")
+        assert (await session.execute("x")).value == now == "12"
 
 
 # ---- answers that come between two executions

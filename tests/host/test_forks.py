@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 from collections.abc import Generator
 
 import pytest
@@ -246,3 +247,43 @@ async def test_a_session_that_is_forked_is_in_use_and_others_sleep_before_it(
         for fork in forks:
             assert (await fork.execute("x")).value == "7"
             await fork.aclose()
+
+
+# ---- memory
+
+
+MEMORY = Limits(memory_bytes=64 << 20)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel has to tell which pages were written")
+@pytest.mark.parametrize(
+    "first",
+    [
+        '(define large (make-string 40000000 #\\a)) "made"',
+        "(let loop ((all '())) (loop (cons (make-string 1000 #\\a) all)))",
+    ],
+    ids=["half of it is in use", "it was used up once"],
+)
+async def test_forks_of_a_large_session_share_its_memory(first: str) -> None:
+    """Together they may hold what one session may: what is the same in all of them is there once."""
+    async with Runtime("echo", python="off", limits=MEMORY) as runtime, runtime.session() as session:
+        made = await session.execute(first)
+        assert made.value == "made" or (made.error is not None and made.error.kind == "memory_bytes")
+        result = await session.execute(
+            '(fork-map (lambda (n) (list n (syntax-e (llm-query #:instruction "x")))) (range 8))'
+        )
+        assert result.data == [[n, "x"] for n in range(8)], result.error
+
+
+async def test_what_forks_write_of_the_memory_that_they_share_counts() -> None:
+    """Else each of them could have as much as the session."""
+    async with Runtime("echo", python="off", limits=MEMORY) as runtime, runtime.session() as session:
+        await session.execute("(define large (make-string 25000000 #\\a))")
+        program = '(fork-map (lambda (n) (string-fill! large #\\b) (llm-query #:instruction "x") (string-ref large n)) (range 8))'
+        result = await session.execute(f"(guard (e (#t 'caught)) {program})")
+        assert result.status == "limit"
+        assert result.error is not None
+        assert result.error.kind == "memory_bytes"
+        assert (await session.execute("(string-ref large 5)")).value == "a"
+        one = await session.execute(program.replace("(range 8)", "(range 1)"))
+        assert one.status == "ok", one.error

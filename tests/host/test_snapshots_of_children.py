@@ -338,3 +338,52 @@ async def test_children_stand_in_a_snapshot_while_they_are_taken_up(
         assert result.value == value.decode()
         assert not set(model.answered) & {*before, *known}
         assert result.execution.calls == len(answered)
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        '(fork-map (lambda (n) (syntax-e (llm-query #:instruction "left"))) (range 4))',
+        '(llm-query #:instruction "Work" #:data "left" #:recursive 1)',
+    ],
+    ids=["forks", "a child"],
+)
+async def test_sessions_whose_request_nobody_wants_any_more_are_in_no_snapshot(work: str) -> None:
+    """They end, but not in the step in which the program gives them up."""
+    seen: list[tuple[Any, ...]] = []
+    arrived, ended = asyncio.Event(), asyncio.Event()
+
+    class Lingering:
+        """Ends a call that is given up when the test says so."""
+
+        async def complete(self, request: CompletionRequest) -> Completion:
+            if "left" not in (request.instruction, request.data) and request.purpose != "program":
+                await arrived.wait()
+                return Completion(text=request.instruction)
+            try:
+                arrived.set()
+                await asyncio.Event().wait()
+            finally:
+                family = session._children
+                seen.append((family.open(), family.waiting(), family.forked()))
+                await ended.wait()
+            raise AssertionError
+
+    program = f"""
+        (define h (spawn (lambda () {work})))
+        (llm-query #:instruction "first")
+        (cancel h)
+        (finish (syntax-e (llm-query #:instruction "second")))
+    """
+    async with Runtime(Lingering(), python="off", limits=Limits(concurrency=2)) as runtime:
+        session = runtime.session()
+        running = asyncio.create_task(session.execute(program))
+        while not seen:
+            await asyncio.sleep(0)
+        snapshot = await session.snapshot()
+        assert seen == [([], [], ())] * len(seen)
+        async with await runtime.restore(snapshot.dump()) as again:
+            ended.set()
+            if again.suspended:
+                assert (await again.resume()).value == "second"
+        assert (await running).value == "second"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 
 import pytest
 
@@ -190,3 +191,25 @@ def test_stragglers_make_the_tail() -> None:
     drawn = sorted(provider.latencies)
     assert 1.8 < drawn[1000] < 2.2
     assert drawn[1980] > 10
+
+
+def test_no_timer_overtakes_what_a_thread_does_for_the_loop() -> None:
+    """A timeout of minutes fired while a module was loaded on a thread."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def work() -> int:
+        begun.set()
+        go_on.wait()
+        return 7
+
+    async def main() -> int:
+        waiting = asyncio.create_task(asyncio.sleep(300))
+        job = asyncio.create_task(asyncio.to_thread(work))
+        await asyncio.to_thread(begun.wait)
+        threading.Thread(target=go_on.set).start()
+        async with asyncio.timeout(100):
+            found = await job
+        waiting.cancel()
+        return found
+
+    assert simulate(main()) == (7, 0.0)

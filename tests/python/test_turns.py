@@ -129,3 +129,28 @@ async def test_a_call_whose_time_is_over_before_its_turn_loses_nothing(
     workers.shared.turns.end()
     reply = await run(python, "eval", "next(counter)")
     assert (reply.value, reply.note) == (6, "")
+
+
+async def test_what_a_thread_works_on_is_left_alone_until_it_is_done_with_it() -> None:
+    """However often whoever waits for it is cancelled: others would work on the same."""
+    threads = workers.Workers()
+    begun, let_go = threading.Event(), threading.Event()
+    done: list[bool] = []
+
+    def work() -> None:
+        begun.set()
+        let_go.wait()
+        done.append(True)
+
+    waiting = asyncio.create_task(threads.run(work))
+    await asyncio.to_thread(begun.wait)
+    for _ in range(3):
+        waiting.cancel()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not waiting.done()
+    let_go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert done == [True]
+    threads.leave()

@@ -156,7 +156,7 @@ class CachedProvider(Wrapper):
     async def aclose(self) -> None:
         """Close the inner provider, when the store has what it is given."""
         loop = asyncio.get_running_loop()
-        writing = [each for each in self._writing if each.get_loop() is loop]
+        writing = [each for each in list(self._writing) if each.get_loop() is loop]
         if writing:
             await asyncio.wait(writing)
         await super().aclose()
