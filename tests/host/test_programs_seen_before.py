@@ -149,6 +149,13 @@ async def test_a_loop_announces_its_turns_once_its_procedure_makes_calls() -> No
                 assert max(counts, default=0) == announced
 
 
+async def test_what_two_quoted_lists_share_they_share_in_every_run(session: Session) -> None:
+    await session.execute("(define-syntax-rule (quoted x) (list 'x '(0 x)))")
+    source = "(let ((lists (quoted (1 2)))) (set-car! (car lists) 9) lists)"
+    for _ in range(3):
+        assert await value(session, source) == "((9 2) (0 (9 2)))"
+
+
 async def test_a_quoted_list_is_each_runs_own_and_keeps_its_places(session: Session) -> None:
     source = "(define old l) (define l '(a (b) c)) (set-car! (cadr l) 'x) (list old l (eq? old l))"
     await session.execute("(define l #f)")

@@ -15,10 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rlm_wasm import Runtime
 from rlm_wasm.errors import InstanceLost
 from rlm_wasm.sandbox import protocol
 from rlm_wasm.sandbox.engine import Engine
-from rlm_wasm.sandbox.protocol import Done
+from rlm_wasm.sandbox.protocol import Done, GuestStatus
 from rlm_wasm.sandbox.sandbox import Sandbox
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
@@ -773,3 +774,26 @@ def test_a_pattern_that_cannot_be_compiled_has_its_place(program: str, line: int
     error = _error(program, 1 << 50)
     assert "regexp" in error.message
     assert (error.line, error.column) == (line, column)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5, 20, 100])
+def test_a_program_takes_its_message_before_its_first_slice_ends(steps: int) -> None:
+    """The next message, which the host gives it then, does not come in its place."""
+    sandbox = Sandbox(Engine.shared(), 64 << 20)
+    message = protocol.evaluate('(string-append "the " "program")', "test.scm", {})
+    status = sandbox.run(message, steps, 1 << 50)
+    next_message: bytes | None = protocol.TICK
+    while status == GuestStatus.PREEMPTED:
+        status, next_message = sandbox.run(next_message, steps, 1 << 50), None
+    (done,) = [m for m in protocol.messages(sandbox.outbox()) if isinstance(m, Done)]
+    sandbox.close()
+    assert done.value == "the program"
+
+
+async def test_a_program_is_run_where_a_long_collection_is_due_when_it_begins() -> None:
+    """The collection takes more than a slice; wherever it falls, the program's message waits for it."""
+    async with Runtime(provider="echo") as runtime, runtime.session() as session:
+        await session.execute("(define held (for/list ([i 60000]) i))")
+        for i in range(100):
+            await session.execute(f"(define garbage (vector->list (make-vector {1000 + 20 * i} 1)))")
+            assert (await session.execute(f"(+ {i} 1)")).value == str(i + 1)

@@ -267,6 +267,7 @@ RLM_EXPORT(rlm_run) int32_t rlm_run(uint32_t length, int64_t steps) {
       if (!length) { status = RLM_DONE; goto done; }
       m.active = true;
       machine_start(m.hook_main, 0, NULL);
+      m.fresh = true;
       status = run_machine(steps);
     } else if (m.waiting && !length) {
       status = RLM_SUSPENDED;

@@ -59,7 +59,7 @@ static Value eval_message(uint32_t most) {
   return cons(string_from_chars(source, 1, source_length), string_from_chars(name, 1, name_length));
 }
 static void take_message(void) {
-  m.message_waiting = false;
+  m.message_waiting = m.fresh = false;
   m.inbox = V_FALSE;
 }
 
@@ -178,14 +178,16 @@ static void put_tree(Value form, Value tree, Value plain) {
   VEC(form)[EXPANDED_VERSION] = FIX(executions);
 }
 
-/* A quoted list of atoms and such lists, in which no pair is met twice, and that is small. `met` and `count`: the pairs so far. */
-enum { QUOTED_PAIRS = 40, QUOTED_DEEP = 8 };
-static bool is_quotable(Value v, Value *met, int *count, int deep) {
+/* The pairs of the quoted lists of a form's code. */
+enum { QUOTED_PAIRS = 64, QUOTED_DEEP = 8 };
+typedef struct { Value pairs[QUOTED_PAIRS]; int count; } Quoted;
+/* A quoted list of atoms and such lists, in which no pair is met twice, nor in another one of them: a copy would show. And that is small. */
+static bool is_quotable(Value v, Quoted *met, int deep) {
   for (; is_pair(v); v = CDR(v)) {
-    for (int i = 0; i < *count; i++) if (met[i] == v) return false;
-    if (*count == QUOTED_PAIRS || !deep) return false;
-    met[(*count)++] = v;
-    if (!is_quotable(CAR(v), met, count, deep - 1)) return false;
+    for (int i = 0; i < met->count; i++) if (met->pairs[i] == v) return false;
+    if (met->count == QUOTED_PAIRS || !deep) return false;
+    met->pairs[met->count++] = v;
+    if (!is_quotable(CAR(v), met, deep - 1)) return false;
   }
   return IS_FIX(v) || IS(v, T_SPECIAL) || IS(v, T_CHAR) || IS(v, T_SYMBOL) || IS(v, T_KEYWORD) || IS(v, T_FLONUM) ||
          (IS(v, T_STRING) && OBJ_FLAGS(v) & H_IMMUTABLE);
@@ -200,7 +202,7 @@ static Value copy_of_quoted(Value v) {
 
 /* Code may be run again where nothing that it holds can be changed. A quoted list can: so each run has its own, where it is the code of a form itself,
    and not of a procedure in it, which may live on. Looks at so many constants at the most. */
-static bool is_pure(Value template, int *looked, bool *quotes) {
+static bool is_pure(Value template, int *looked, Quoted *quoted) {
   struct Template *t = TEMPLATE(template);
   for (uint32_t i = 0; i < OBJ_LENGTH(template) - TEMPLATE_FIXED; i++) {
     Value v = TEMPLATE_CONSTS(t)[i];
@@ -212,13 +214,7 @@ static bool is_pure(Value template, int *looked, bool *quotes) {
       case T_STRING: case T_BYTES: if (!(OBJ_FLAGS(v) & H_IMMUTABLE)) return false; break;
       case T_TEMPLATE: if (!is_pure(v, looked, NULL)) return false; break;
       case T_CLOSURE: if (OF_PROGRAM(TEMPLATE(CLOSURE_TEMPLATE(v))) && !is_pure(CLOSURE_TEMPLATE(v), looked, NULL)) return false; break;
-      case T_PAIR: case T_LPAIR: {
-        Value met[QUOTED_PAIRS];
-        int count = 0;
-        if (!quotes || !is_quotable(v, met, &count, QUOTED_DEEP)) return false;
-        *quotes = true;
-        break;
-      }
+      case T_PAIR: case T_LPAIR: if (!quoted || !is_quotable(v, quoted, QUOTED_DEEP)) return false; break;
       default: return false;
     }
   }
@@ -242,12 +238,13 @@ static Value compile_on(void) {
   Value code = compile_run();
   if (IS_SIGNAL(code) || compiled_form == V_FALSE) return code;
   int looked = CONSTANTS_LOOKED_AT;
-  bool quotes = false;
-  if (changes_before == env_changes && is_pure(CLOSURE_TEMPLATE(code), &looked, &quotes)) {
+  Quoted quoted;
+  quoted.count = 0;
+  if (changes_before == env_changes && is_pure(CLOSURE_TEMPLATE(code), &looked, &quoted)) {
     VEC(compiled_form)[EXPANDED_TREE] = compiled_tree;
     VEC(compiled_form)[EXPANDED_THUNK] = code;
     VEC(compiled_form)[EXPANDED_VERSION] = FIX(env_version);
-    VEC(compiled_form)[EXPANDED_QUOTES] = BOOL(quotes);
+    VEC(compiled_form)[EXPANDED_QUOTES] = BOOL(quoted.count);
     code = code_to_run(compiled_form);
   } else {
     do_not_keep(compiled_form);

@@ -97,7 +97,7 @@ static Value prim_inbox(int argc, Value *args) {
   (void)argc, (void)args;
   if (!m.message_waiting) return V_FALSE;
   Value message = m.inbox;
-  m.message_waiting = false;
+  m.message_waiting = m.fresh = false;
   m.inbox = V_FALSE;
   return message;
 }

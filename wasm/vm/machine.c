@@ -76,7 +76,7 @@ void machine_reset(void) {
   m.cont = V_FALSE;
   m.dynamic = V_FALSE;
   m.self = m.underflow;
-  m.waiting = m.in_tick = false;
+  m.waiting = m.in_tick = m.fresh = false;
   /* nor does it keep alive what the instruction that was under way had in its hands */
   vm.resume = vm.walk = vm.error = vm.tail_proc = m.result = V_FALSE;
   for (int i = 0; i < 8; i++) vm.tail_args[i] = V_FALSE;
@@ -90,5 +90,4 @@ void machine_start(Value proc, int argc, const Value *args) {
   for (int i = 0; i < argc; i++) m.values[m.sp++] = args[i];
   m.values[m.sp++] = proc;
   m.self = call_stub((uint32_t)argc);
-  m.fresh = true;
 }

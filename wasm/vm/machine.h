@@ -37,7 +37,8 @@ extern struct Machine {
   bool waiting;        /* (%wait) suspended us */
   bool active;         /* an execution is under way */
   bool in_tick;
-  bool fresh;          /* started, and not run yet: the message is what it was started for */
+  bool fresh;          /* started for the message, and it has not been taken yet: nothing comes in between, neither a collection nor the slice's
+                          end, since the host counts on that and has the next message ready */
   bool spill;          /* a primitive wants the stack emptied into the heap */
   bool collecting;     /* the slice ended in the middle of a collection, or a message came right after it */
   bool dropping;       /* memory was short: the execution is dropped, and what only it held is being collected */

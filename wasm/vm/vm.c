@@ -470,7 +470,7 @@ call_again:            /* procedure on top of argc arguments: call it by a stub 
 safe_point:
   SAVE();
   CHECK(m.fp <= m.sp && m.sp < VALUE_STACK && m.depth >= 1 && m.depth < FRAME_STACK && IS(m.self, T_CLOSURE));
-  if (vm.collect || vm.need_bytes) {
+  if ((vm.collect || vm.need_bytes) && !m.fresh) {
     enum run_status status = collect();
     if (status != RUN_DONE) return status;
   }
@@ -478,9 +478,9 @@ safe_point:
     m.spill = false;
     if (!stack_spill_below()) return RUN_NO_MEMORY;   /* deep recursion goes to the heap */
     LOAD();
-    if (vm.collect) goto safe_point;                  /* steps is 0 for the collector's sake */
+    if (vm.collect && !m.fresh) goto safe_point;      /* steps is 0 for the collector's sake */
   }
-  if (vm.steps <= 0) return RUN_PREEMPTED;
+  if (vm.steps <= 0 && !m.fresh) return RUN_PREEMPTED;
   LOAD();
 
 go_on:
@@ -1131,6 +1131,5 @@ enum run_status vm_run(void) {
   } else if (m.message_waiting && !m.fresh) {
     enter_tick();
   }
-  m.fresh = false;
   return (enum run_status)run();
 }
