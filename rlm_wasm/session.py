@@ -744,8 +744,9 @@ class Session:
         Raises LeaseLost where another process has the session.
         """
         assert self._stay is not None
+        self._stay.freeze()
         try:
-            await self._stay.suspend()
+            await self._stay.write()
         finally:
             if self._serving is not None:
                 self._serving.cancel()
@@ -968,9 +969,10 @@ class Session:
             )
         try:
             await self._answers_here()
-            await self._stay.suspend()
         finally:
-            self.cancel()
+            self._stay.freeze()
+            self.cancel()  # not after it is written: what was sent until then would be sent again
+        await self._stay.write()
         return self._stay.durable.kept
 
     async def _answers_here(self) -> None:

@@ -124,12 +124,14 @@ class Stay:
         """The suspended execution was given up."""
         self._given_up = True
 
-    async def suspend(self) -> None:
-        """Write what is there, and nothing that comes after it."""
-        writer = self.durable.writer
-        writer.freeze()
+    def freeze(self) -> None:
+        """Nothing that comes from now on is kept."""
+        self.durable.writer.freeze()
+
+    async def write(self) -> None:
+        """Write what is there."""
         try:
-            await writer.flush()
+            await self.durable.writer.flush()
         except StoreError:
             pass  # the writer has told it
 

@@ -291,6 +291,11 @@ async def _crashed(url: str, who: str, program: str, dies_at: int) -> int:
     running = asyncio.create_task(one.session(name="work").execute(program))
     await asyncio.wait({asyncio.create_task(reached.wait()), running}, return_when="FIRST_COMPLETED")
     assert not running.done(), running.result()
+    for _ in range(500):  # what is answered beside it is written: an answer of this very moment may be lost
+        await asyncio.sleep(0)
+    for runtime in (one, *children):
+        for session in runtime.sessions:
+            await session.flush()
     if who != "parent":
         elsewhere.runtimes = fresh
         for runtime in children:
