@@ -1,4 +1,4 @@
-"""What must not be in the middle of something when the process is forked: the fork waits for it.
+"""What must not be in the middle of something when the process is forked, and what a child makes anew.
 
 In a child there are no other threads. What one of them held, half made or half written, stays so: a module
 that nobody will finish, a lock of a database's library that nobody will give back.
@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, Protocol
 
 FORK_WAITS_S: Final = 10.0
 """How long a fork waits at the most."""
@@ -51,6 +52,22 @@ def undivided() -> Iterator[None]:
                 threads.changed.notify_all()
 
 
+class Renewable(Protocol):
+    """What holds threads or locks, which a child does not have."""
+
+    def renew(self) -> None:
+        """Make them anew."""
+        ...
+
+
+_renewables: weakref.WeakSet[Renewable] = weakref.WeakSet()
+
+
+def renewed_in_child(what: Renewable) -> None:
+    """As long as it lives it is renewed in every child."""
+    _renewables.add(what)
+
+
 def _before() -> None:
     _threads.changed.acquire()
     _threads.changed.wait_for(lambda: not _threads.others(), FORK_WAITS_S)
@@ -64,6 +81,8 @@ def _in_child() -> None:
     global _threads
     me = threading.get_ident()
     _threads = _Threads({me: _threads.busy[me]} if me in _threads.busy else {})
+    for what in list(_renewables):
+        what.renew()
 
 
 if hasattr(os, "register_at_fork"):

@@ -8,11 +8,11 @@ deadline would ever be met there.
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterator
+
+from rlm_wasm.forking import renewed_in_child
 
 TICK_S = 0.05
 """How often the epoch moves while something runs."""
@@ -27,7 +27,7 @@ class EpochTicker:
         self._lock = threading.Lock()
         self._running = 0
         self._forget_thread()
-        _tickers.add(self)
+        renewed_in_child(self)
 
     def _forget_thread(self) -> None:
         self._wanted = threading.Event()
@@ -75,15 +75,3 @@ class EpochTicker:
                 if not self._running:
                     break
                 self.parked = False
-
-
-_tickers: weakref.WeakSet[EpochTicker] = weakref.WeakSet()
-
-
-def _renew_all() -> None:
-    for ticker in list(_tickers):
-        ticker.renew()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_all)

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-import os
 import time
-import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -20,7 +18,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from rlm_wasm.errors import StoreDamaged, StoreError, UsageError
-from rlm_wasm.forking import undivided
+from rlm_wasm.forking import renewed_in_child, undivided
 from rlm_wasm.redaction import Secrets, address_without_credentials, is_secret, without_credentials
 from rlm_wasm.store import files
 from rlm_wasm.store.tables import SCHEMA_VERSION, metadata, schema
@@ -65,7 +63,7 @@ class Database:
             files.secure(self.url)
             sa.event.listen(self._engine, "connect", _prepare_sqlite)
         self._new_threads()
-        _databases.add(self)
+        renewed_in_child(self)
         self._closed = False
         self._done_at: dict[str, float] = {}
         self._file: tuple[int, int] | None = None
@@ -282,18 +280,6 @@ class Database:
                 if said in line:
                     return kind(f"the store {self._display_url()}: {line}: {what}")
         return StoreError(f"the store {self._display_url()}: {line}")
-
-
-_databases: weakref.WeakSet[Database] = weakref.WeakSet()
-
-
-def _renew_all() -> None:
-    for database in list(_databases):
-        database.renew()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_all)
 
 
 def _secrets_of(url: sa.URL) -> Secrets:
