@@ -459,7 +459,7 @@ class LlmCalls:
             work.close()
             raise self._failed(call, ProviderError("the provider says that it never waits, but it does"))
         completion = self._checked(call, completion)
-        return self._settle(call, _with_text(completion, whole_characters(completion.text)))
+        return self._settle(call, _whole(completion))
 
     def _checked(self, call: LlmCall, completion: object) -> Completion:
         try:
@@ -478,7 +478,7 @@ class LlmCalls:
                 call.host_request.arrives()
                 completion = _with_text(completion, await in_turns(whole_in_turns(completion.text)))
             else:
-                completion = _with_text(completion, whole_characters(completion.text))
+                completion = _whole(completion)
         except Exception as error:
             raise self._failed(call, error) from error
         except BaseException:
@@ -646,7 +646,7 @@ class LlmCalls:
                 await journal.flush()
             completion = completions.checked(await self._provider()[0].complete(request), request)
             # At once, however long it is: from here on it stands in every snapshot, and is not paid again.
-            completion = _with_text(completion, whole_characters(completion.text))
+            completion = _whole(completion)
         except BaseException as error:
             self._log_own_failed(request, op, error)
             if may_have_cost(error):
@@ -1021,6 +1021,10 @@ async def _in_thread(provider: Provider, request: CompletionRequest) -> Completi
         raise ProviderError("the provider says that it never waits, but it does")
 
     return await asyncio.to_thread(run)
+
+
+def _whole(completion: Completion) -> Completion:
+    return _with_text(completion, whole_characters(completion.text))
 
 
 def _with_text(completion: Completion, text: str) -> Completion:
