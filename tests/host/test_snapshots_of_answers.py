@@ -104,6 +104,10 @@ async def test_what_was_answered_is_in_every_snapshot_after_that(
 
     Turns are as short as can be, so that all of that takes many.
     """
+    async with Runtime(World(), python="off", host_functions=World().host_functions) as runtime:
+        warm = runtime.session()  # what a process does first loads modules, for longer than the program takes
+        await warm.execute(program)
+        await warm.snapshot()
     monkeypatch.setattr(turns, "TURN_S", 0.0)
     world = World()
     taken: list[tuple[Snapshot, list[str | None]]] = []
